@@ -1,0 +1,227 @@
+"""The relational algebra: frozen, typed nodes.
+
+Every node is a query over relations that are named in the program (tables and earlier views) and has an output
+`schema`. Nodes compare by value: two views that contain an equal subplan share one operator (circuit/build.py).
+Bags everywhere: a row has a multiplicity. An invalid plan cannot be built: constructors assert what they need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from millstream.expressions.nodes import Expression
+from millstream.types import SqlType
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A named output column. `case_sensitive`: the name was written in quotes (or would need them)."""
+
+    name: str
+    type: SqlType
+    case_sensitive: bool = False
+
+
+Schema = tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Base of all plan nodes."""
+
+    schema: Schema
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        """The plans that this node reads, in order."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Scan(Plan):
+    """All rows of a table or of an earlier view, by canonical name."""
+
+    relation: str
+
+
+@dataclass(frozen=True)
+class Values(Plan):
+    """Constant rows; each expression is constant (it reads no column) but is evaluated at run time, in the first step."""
+
+    rows: tuple[tuple[Expression, ...], ...]
+
+
+@dataclass(frozen=True)
+class Project(Plan):
+    """One expression per output column, over the columns of `input`."""
+
+    input: Plan
+    expressions: tuple[Expression, ...]
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Filter(Plan):
+    """Rows for which `predicate` (BOOLEAN) is TRUE."""
+
+    input: Plan
+    predicate: Expression
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+class JoinKind(StrEnum):
+    INNER = "inner"
+    LEFT = "left"
+    RIGHT = "right"
+    FULL = "full"
+    SEMI = "semi"
+    ANTI = "anti"
+
+
+@dataclass(frozen=True)
+class Join(Plan):
+    """Rows of left x right whose key columns are equal and for which `residual` is TRUE.
+
+    `left_keys[i]` (a column index of left) is matched with `right_keys[i]`; both have the same type apart from
+    nullability. NULL keys never match unless `null_safe[i]`. No keys: a cross join. `residual` reads the
+    concatenation of left and right columns. Output: left columns, then right columns (SEMI and ANTI: left only).
+    Outer sides are padded with NULLs; the schema already has those columns nullable.
+    """
+
+    kind: JoinKind
+    left: Plan
+    right: Plan
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+    null_safe: tuple[bool, ...]
+    residual: Expression | None = None
+
+    def __post_init__(self) -> None:
+        assert len(self.left_keys) == len(self.right_keys) == len(self.null_safe)
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateCall:
+    """One aggregate: `function` is its upper-case registry name (COUNT, SUM, AVG, MIN, MAX, ...); `arguments` and
+    `filter` (a BOOLEAN column: rows where it is not TRUE do not count) are column indices of the input; `type` is the
+    result type. COUNT with no arguments is COUNT(*)."""
+
+    function: str
+    arguments: tuple[int, ...]
+    type: SqlType
+    distinct: bool = False
+    filter: int | None = None
+
+
+@dataclass(frozen=True)
+class Aggregate(Plan):
+    """GROUP BY the columns `group` of input; output: those columns, then one column per call.
+    With no group columns there is always exactly one output row, from the first step on."""
+
+    input: Plan
+    group: tuple[int, ...]
+    calls: tuple[AggregateCall, ...]
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Distinct(Plan):
+    """Each row of `input` with positive multiplicity, once."""
+
+    input: Plan
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class UnionAll(Plan):
+    """Multiplicities added. Operands already have the column types of `schema`, apart from nullability."""
+
+    operands: tuple[Plan, ...]
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return self.operands
+
+
+@dataclass(frozen=True)
+class Except(Plan):
+    """`left EXCEPT ALL right` (max(0, l - r)) or, not `all`, the distinct rows of left that right lacks."""
+
+    left: Plan
+    right: Plan
+    all: bool
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Intersect(Plan):
+    """`left INTERSECT ALL right` (min(l, r)) or, not `all`, the distinct rows that both have."""
+
+    left: Plan
+    right: Plan
+    all: bool
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One ORDER BY key: a column index of the input, direction and place of NULLs."""
+
+    column: int
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True)
+class TopK(Plan):
+    """Rows `offset` .. `offset + limit` of each partition in key order; ties broken by all columns ascending, NULL
+    smallest. `limit` None: no upper bound. No partition columns: one partition."""
+
+    input: Plan
+    partition: tuple[int, ...]
+    keys: tuple[SortKey, ...]
+    limit: int | None
+    offset: int
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Hop(Plan):
+    """HOP table function: each input row once per window that holds it; output: input columns, window_start,
+    window_end. `time_column` has type DATE/TIMESTAMP/TIME; sizes in microseconds. Rows with NULL time vanish."""
+
+    input: Plan
+    time_column: int
+    slide_us: int
+    size_us: int
+    offset_us: int
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)

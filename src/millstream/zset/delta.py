@@ -1,0 +1,57 @@
+"""Deltas: Z-sets as Arrow columns and a weight per row.
+
+A delta is a change of a bag of rows: +n inserts a row n times, -n deletes it n times. It is the only thing that moves
+between operators. A delta need not be consolidated: a row may occur several times, its weights add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Weights = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Columns of equal length and one int64 weight per row. Columns are plain (unchunked) arrays."""
+
+    columns: tuple[pa.Array, ...]
+    weights: Weights
+
+    @property
+    def num_rows(self) -> int:
+        """Number of (row, weight) entries; 0 means that nothing changed."""
+        return len(self.weights)
+
+    @staticmethod
+    def empty(types: Sequence[pa.DataType]) -> Delta:
+        """A delta without rows."""
+        return Delta(tuple(pa.array([], t) for t in types), np.empty(0, np.int64))
+
+    @staticmethod
+    def inserts(columns: Sequence[pa.Array], num_rows: int | None = None) -> Delta:
+        """Every row with weight +1. `num_rows` is needed when there are no columns."""
+        count = len(columns[0]) if num_rows is None else num_rows
+        return Delta(tuple(columns), np.ones(count, np.int64))
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Delta:
+        """The entries at `indices`, in that order."""
+        positions = pa.array(indices)
+        return Delta(tuple(c.take(positions) for c in self.columns), self.weights[indices])
+
+    def filter(self, mask: npt.NDArray[np.bool_]) -> Delta:
+        """The entries where `mask` is true."""
+        return self.take(np.flatnonzero(mask))
+
+    def select(self, columns: Sequence[int]) -> Delta:
+        """The same entries with only those columns, in that order. O(1)."""
+        return Delta(tuple(self.columns[i] for i in columns), self.weights)
+
+    def negate(self) -> Delta:
+        """The opposite change. O(rows)."""
+        return Delta(self.columns, -self.weights)
