@@ -1,0 +1,71 @@
+"""Entry of a pipeline process: `python -m millstream.pipeline --spec FILE` or `--wait`.
+
+With `--wait` the process loads everything heavy and then waits for one line on standard input that names the spec
+file: a pipeline that starts in a process kept warm skips the import time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from millstream.pipeline.host import Host, Spec, write_atomically
+from millstream.pipeline.server import create_app
+
+LOOPBACK = "127.0.0.1"
+KEEP_ALIVE_S = 75
+
+
+def main() -> None:
+    """Serve one pipeline until it is shut down or fails; the exit status tells which (0 or 1)."""
+    parser = argparse.ArgumentParser(prog="millstream.pipeline")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--spec", help="path of the pipeline's spec file (JSON)")
+    source.add_argument("--wait", action="store_true", help="read that path from standard input")
+    arguments = parser.parse_args()
+    path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
+    if not path:
+        return  # the manager went away without a task for this process
+    spec = msgspec.json.decode(Path(path).read_bytes(), type=Spec)
+    os.environ.update(spec.runtime_config.get("env") or {})
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    sys.exit(serve(spec))
+
+
+def serve(spec: Spec) -> int:
+    """Run the pipeline and its HTTP server until either ends; returns the exit status."""
+    status = 0
+    listener = socket.create_server((LOOPBACK, 0), backlog=256)
+
+    def on_exit(code: int) -> None:
+        nonlocal status
+        status = code
+        server.should_exit = True
+        server.force_exit = True  # endless egress streams must not hold the process
+
+    host = Host(spec, on_exit=on_exit)
+    config = uvicorn.Config(
+        create_app(host), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEEP_ALIVE_S
+    )
+    server = uvicorn.Server(config)
+    endpoint = {"port": listener.getsockname()[1], "pid": os.getpid(), "incarnation_uuid": str(host.incarnation)}
+    write_atomically(Path(spec.directory) / "endpoint.json", endpoint)
+    threading.Thread(target=host.initialize, name="initialize", daemon=True).start()
+    server.run(sockets=[listener])
+    sys.stdout.flush()
+    os._exit(status)  # reader threads may be blocked in system calls: nothing is left to save
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The HTTP endpoints of a pipeline process, one subject a file; each exports `ROUTES`."""

@@ -1,0 +1,60 @@
+"""The data-plane HTTP server of a pipeline process: the manager proxies `/v0/pipelines/{name}/<path>` to `/<path>`.
+
+Routing works on the raw, still percent-encoded path, because table names may contain an encoded slash; handlers decode
+their segments. Blocking work (waiting for queues, queries) runs in worker threads, never on the event loop.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from millstream.errors import MillstreamError
+from millstream.pipeline.host import Host
+from millstream.pipeline.routes import connectors, control, egress, ingress, query, statistics
+
+TOKEN_HEADER = b"x-millstream-token"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class RawPath:
+    """ASGI layer: route on the raw path, and turn away callers without this deployment's token."""
+
+    def __init__(self, app: Starlette, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = dict(scope, path=scope["raw_path"].decode("ascii").split("?", 1)[0])
+            if scope["type"] == "http" and self._token:
+                given = dict(scope["headers"]).get(TOKEN_HEADER, b"")
+                if not secrets.compare_digest(given, self._token):
+                    await PlainTextResponse("this port is for the pipeline manager only", 403)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, MillstreamError)
+    return Response(orjson.dumps(error.to_json()), error.status, media_type="application/json")
+
+
+def create_app(host: Host) -> RawPath:
+    """The ASGI application that serves `host`."""
+    rooms = (control, connectors, statistics, ingress, egress, query)
+    app = Starlette(
+        routes=[route for room in rooms for route in room.ROUTES], exception_handlers={MillstreamError: _on_error}
+    )
+    app.state.host = host
+    app.state.connections = 0
+    return RawPath(app, host.spec.token)
