@@ -60,7 +60,6 @@ def merge_runs(a: Run, b: Run) -> Run:
     rows = np.concatenate((a.row_hashes, b.row_hashes))
     weights = np.concatenate((a.delta.weights, b.delta.weights))
     columns = [pa.concat_arrays([x, y]) for x, y in zip(a.delta.columns, b.delta.columns, strict=True)]
-    order, keys, rows, weights = sort_hashes(keys, rows, weights)
-    return Run(
-        Delta(Delta(tuple(columns), weights).take(order).columns, weights), keys, rows, build_directory(keys)
-    )
+    order, keys, rows, totals = sort_hashes(keys, rows, weights)
+    merged = Delta(tuple(columns), weights).take(order)
+    return Run(Delta(merged.columns, totals), keys, rows, build_directory(keys))
