@@ -1,0 +1,115 @@
+"""How a benchmark case is declared, run and written down.
+
+A case is a function that takes no arguments and returns measurements by name. It runs in a process of its own (`python -m
+benchmarks --case NAME`), `runs` times; the report shows medians. A case raises AssertionError when its result is wrong:
+then there is no number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+Measurements = dict[str, float]
+ROOT = Path(__file__).parent.parent
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark. `unit` is that of every measurement; `target` is what the first one should reach (None: no target);
+    `higher_is_better` says which side of the target is good."""
+
+    name: str
+    title: str
+    unit: str
+    function: Callable[[], Measurements]
+    runs: int
+    target: float | None
+    higher_is_better: bool
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(
+    title: str, unit: str, *, target: float | None = None, higher_is_better: bool = True, runs: int = 3
+) -> Callable[[Callable[[], Measurements]], Callable[[], Measurements]]:
+    """Declare the decorated function as a case."""
+
+    def register(function: Callable[[], Measurements]) -> Callable[[], Measurements]:
+        CASES[function.__name__] = Case(function.__name__, title, unit, function, runs, target, higher_is_better)
+        return function
+
+    return register
+
+
+def run_case(benchmark: Case) -> Measurements:
+    """Medians over `runs` processes."""
+    samples: list[Measurements] = []
+    for _ in range(benchmark.runs):
+        command = [sys.executable, "-m", "benchmarks", "--case", benchmark.name]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{benchmark.name} failed:\n{done.stdout}\n{done.stderr}")
+        samples.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    return {name: statistics.median(s[name] for s in samples) for name in samples[0]}
+
+
+def environment() -> dict[str, str]:
+    """What the numbers depend on: machine and versions."""
+    packages = ("millstream", "pyarrow", "numba", "numpy", "duckdb", "datafusion", "feldera")
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    return {
+        "cpu": f"{model}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def report(results: dict[str, Measurements]) -> str:
+    """docs/benchmarks.md."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`; every result was checked before its speed was noted. Medians of several processes.",
+        "",
+        ", ".join(f"{name} {value}" for name, value in environment().items()),
+        "",
+    ]
+    for name, measurements in results.items():
+        benchmark = CASES[name]
+        doc = (benchmark.function.__doc__ or "").strip()
+        lines += [f"## {benchmark.title}", "", doc, "", f"| what | {benchmark.unit} |", "|---|---:|"]
+        lines += [f"| {what} | {format_number(value)} |" for what, value in measurements.items()]
+        if benchmark.target is not None:
+            first = next(iter(measurements.values()))
+            reached = first >= benchmark.target if benchmark.higher_is_better else first <= benchmark.target
+            sign = "at least" if benchmark.higher_is_better else "at most"
+            verdict = "reached" if reached else "**not reached**"
+            lines += ["", f"Target for the first row: {sign} {format_number(benchmark.target)} {benchmark.unit}: {verdict}."]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, thousands separated."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
