@@ -1,0 +1,92 @@
+"""A real server, driven over HTTP: one a test module, on a free port, with a data directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from feldera import FelderaClient
+
+WAIT_S = 60.0
+
+
+class Server:
+    """A server process that can be killed and started again on the same data."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "millstream.cli.main", "serve", "--port", str(self.port),
+                   "--data-dir", str(self.data_dir)]  # fmt: skip
+        with (self.data_dir / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        wait_for("the server to answer", self._healthy)
+
+    def _healthy(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.data_dir / "server.log").read_text()
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        return False
+
+    def kill(self) -> None:
+        """kill -9: no chance to clean up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Stop it and whatever pipeline processes it left."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+        for process in self.pipeline_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def pipeline_processes(self) -> list[psutil.Process]:
+        """Processes that run pipelines of this server."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(str(self.data_dir) in part for part in [*process.cmdline(), process.cwd()]) and (
+                    self.process is None or process.pid != self.process.pid
+                ):
+                    found.append(process)
+        return found
+
+    def client(self) -> FelderaClient:
+        """The official client."""
+        return FelderaClient(self.url)
+
+
+def wait_for(what: str, condition: Callable[[], bool], timeout: float = WAIT_S) -> None:
+    """Poll until `condition` holds; fail with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started
+    started.stop()
