@@ -1,0 +1,167 @@
+"""A real server over HTTP: how long a user waits, and how fast ingress takes data."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from benchmarks.end_to_end import NDJSON_QUERY, NDJSON_TABLE, write_bids
+from benchmarks.harness import Measurements, case
+
+INGRESS_ROWS = 500_000
+POLL_S = 0.002
+WAIT_S = 120.0
+
+
+def program(lines: int, variant: int) -> str:
+    """A program of about `lines` lines: tables, joins, aggregates. Each variant is another text."""
+    head = [
+        "CREATE TABLE customers (",
+        "  id BIGINT NOT NULL PRIMARY KEY,",
+        "  name VARCHAR NOT NULL,",
+        "  region INT,",
+        "  since DATE",
+        ");",
+        "CREATE TABLE orders (",
+        "  id BIGINT NOT NULL PRIMARY KEY,",
+        "  customer BIGINT NOT NULL,",
+        "  amount DECIMAL(12, 2) NOT NULL,",
+        "  placed TIMESTAMP NOT NULL",
+        ");",
+    ]
+    views: list[str] = []
+    while len(head) + len(views) < lines:
+        i = len(views)
+        views += [
+            f"CREATE VIEW spending_{variant}_{i} AS",
+            "SELECT c.region,",
+            "       EXTRACT(MONTH FROM o.placed) AS placed_month,",
+            "       COUNT(*) AS orders,",
+            "       SUM(o.amount) AS total,",
+            "       MAX(o.placed) AS latest",
+            "FROM orders o JOIN customers c ON o.customer = c.id",
+            f"WHERE o.amount > {i}.50 AND c.name LIKE 'a%'",
+            "GROUP BY c.region, EXTRACT(MONTH FROM o.placed)",
+            f"HAVING COUNT(*) > {i};",
+        ]
+    return "\n".join(head + views)
+
+
+class Api:
+    """A REST client of one server, without pauses longer than `POLL_S`."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url + "/v0", timeout=WAIT_S)
+
+    def put(self, name: str, sql: str) -> None:
+        self.http.put(f"/pipelines/{name}", json={"name": name, "program_code": sql}).raise_for_status()
+
+    def post(self, path: str, **parameters: str) -> None:
+        self.http.post(path, params=parameters).raise_for_status()
+
+    def wait(self, name: str, field: str, value: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            state = self.http.get(f"/pipelines/{name}", params={"selector": "status"}).json()
+            if state[field] == value:
+                return
+            assert state["deployment_error"] is None, state["deployment_error"]
+            assert not state["program_status"].endswith("Error"), state["program_status"]
+            assert time.monotonic() < deadline, state
+            time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Api]:
+    """A server on a free port and a fresh data directory."""
+    with tempfile.TemporaryDirectory() as scratch, socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+        probe.close()
+        command = [sys.executable, "-m", "millstream.cli.main", "serve", "--port", str(port), "--data-dir", scratch]
+        with (Path(scratch) / "server.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        api = Api(f"http://127.0.0.1:{port}")
+        try:
+            deadline = time.monotonic() + WAIT_S
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
+                        break
+                assert time.monotonic() < deadline, (Path(scratch) / "server.log").read_text()
+                time.sleep(0.05)
+            yield api
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@case("From SQL text to `Success`", "s", target=0.3, higher_is_better=False)
+def text_to_success() -> Measurements:
+    """PUT of a new program until the REST API reports that it compiled; median of nine programs after the first."""
+    with server() as api:
+        samples = []
+        for variant in range(10):
+            sql = program(50, variant)
+            begin = time.perf_counter()
+            api.put(f"p{variant}", sql)
+            api.wait(f"p{variant}", "program_status", "Success")
+            samples.append(time.perf_counter() - begin)
+    return {"50 lines, median": statistics.median(samples[1:]), "the first program of a server": samples[0]}
+
+
+@case("From `start` to `Running`", "s", target=1.5, higher_is_better=False)
+def start_to_running() -> Measurements:
+    """POST /start until the REST API reports the pipeline as Running; median of five starts after the first."""
+    with server() as api:
+        samples = []
+        api.put("p", program(50, 0))
+        api.wait("p", "program_status", "Success")
+        for _ in range(6):
+            begin = time.perf_counter()
+            api.post("/pipelines/p/start")
+            api.wait("p", "deployment_status", "Running")
+            samples.append(time.perf_counter() - begin)
+            api.post("/pipelines/p/stop", force="true")
+            api.wait("p", "deployment_status", "Stopped")
+    return {"median": statistics.median(samples[1:]), "the first pipeline of a server": samples[0]}
+
+
+@case("NDJSON over HTTP ingress into GROUP BY", "rows/s", target=400_000)
+def http_ingress() -> Measurements:
+    """One POST of half a million five-column JSON lines through the server, until the completion token says that the view
+    has them."""
+    view = f"{NDJSON_TABLE};\nCREATE MATERIALIZED VIEW v AS\n{NDJSON_QUERY};"
+    with tempfile.TemporaryDirectory() as scratch, server() as api:
+        warm, body = Path(scratch) / "warm", Path(scratch) / "body"
+        write_bids(warm, 5_000)
+        write_bids(body, INGRESS_ROWS)
+        api.put("p", view)
+        api.wait("p", "program_status", "Success")
+        api.post("/pipelines/p/start")
+        api.wait("p", "deployment_status", "Running")
+        ingest(api, warm.read_bytes())
+        content = body.read_bytes()
+        begin = time.perf_counter()
+        ingest(api, content)
+        seconds = time.perf_counter() - begin
+        answer = api.http.get("/pipelines/p/query", params={"sql": "SELECT SUM(n) AS n FROM v", "format": "json"})
+        assert answer.json()["n"] == INGRESS_ROWS + 5_000
+    return {"Millstream": INGRESS_ROWS / seconds}
+
+
+def ingest(api: Api, content: bytes) -> None:
+    """POST `content` and wait until it is processed."""
+    answer = api.http.post("/pipelines/p/ingress/bids", params={"format": "json", "update_format": "raw"}, content=content)
+    assert answer.status_code == 200, answer.text
+    token = answer.json()["token"]
+    while api.http.get("/pipelines/p/completion_status", params={"token": token}).json()["status"] != "complete":
+        time.sleep(POLL_S)
