@@ -1,0 +1,1 @@
+"""The scalar functions, one family a file; registry.py collects their tables."""

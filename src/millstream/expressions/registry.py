@@ -1,0 +1,64 @@
+"""The scalar functions by name, and how expressions are built from them.
+
+`build_call` is the only way to get a `Call` right: it resolves the overload, inserts implicit casts, and computes the
+result type with its nullability. What SQL allows lives here and in coercion.py; what values result lives in the
+functions' kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from millstream.expressions.coercion import build_cast, coerce, comparison_type, least_restrictive
+from millstream.expressions.conditional import build_case
+from millstream.expressions.errors import TypeCheckError, cannot_apply, no_match, not_implemented, type_text
+from millstream.expressions.function import Function
+from millstream.expressions.functions import arithmetic, comparison, conditional, logic
+from millstream.expressions.functions.comparison import check_between
+from millstream.expressions.nodes import Expression
+
+__all__ = [
+    "FUNCTIONS",
+    "Function",
+    "TypeCheckError",
+    "build_call",
+    "build_case",
+    "build_cast",
+    "cannot_apply",
+    "check_between",
+    "coerce",
+    "comparison_type",
+    "is_scalar_function",
+    "least_restrictive",
+    "no_match",
+    "not_implemented",
+    "type_text",
+]
+
+FUNCTIONS: dict[str, Function] = {
+    **comparison.FUNCTIONS,
+    **logic.FUNCTIONS,
+    **arithmetic.FUNCTIONS,
+    **conditional.FUNCTIONS,
+}
+
+NOT_BUILT = frozenset(("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"))
+"""Functions that the dialect knows, but refuses to compile."""
+
+
+def is_scalar_function(name: str) -> bool:
+    """Whether `name`, in any case, is a built-in scalar function or operator."""
+    upper = name.upper()
+    return upper in FUNCTIONS or upper in NOT_BUILT
+
+
+def build_call(name: str, arguments: Sequence[Expression], options: tuple[object, ...] = ()) -> Expression:
+    """The call of function or operator `name`; some are rewritten to other expressions.
+
+    Raises TypeCheckError when there is no such function or it does not take these arguments.
+    """
+    upper = name.upper()
+    entry = FUNCTIONS.get(upper)
+    if entry is None:
+        raise not_implemented(upper) if upper in NOT_BUILT else no_match(name, arguments)
+    return entry.resolve(arguments, options)
