@@ -7,23 +7,17 @@ their segments. Blocking work (waiting for queues, queries) runs in worker threa
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from millstream.errors import MillstreamError
 from millstream.pipeline.host import Host
 from millstream.pipeline.routes import connectors, control, egress, ingress, query, statistics
 
 TOKEN_HEADER = b"x-millstream-token"
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class RawPath:

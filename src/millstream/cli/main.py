@@ -1,0 +1,66 @@
+"""The `millstream` command: what it can do is one function a subcommand, in the modules beside this one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from millstream import __version__
+from millstream.cli import remote, run_program
+from millstream.cli.render import Output
+from millstream.errors import MillstreamError
+from millstream.manager.serve import serve as serve_manager
+
+app = typer.Typer(
+    name="millstream",
+    help="Incremental SQL pipelines with input connectors that start and pause on their own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run_program.run)
+for _name, _command in remote.COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")] = False,
+) -> None:
+    """Options of the command as a whole."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    data_dir: Annotated[Path, typer.Option(help="Where pipelines and their state are kept.")] = Path("~/.millstream"),
+) -> None:
+    """Start the server: the REST API under /v0."""
+    serve_manager(host, port, data_dir.expanduser())
+
+
+def run() -> None:
+    """Entry point of the `millstream` script: errors are one line on standard error and exit status 1."""
+    try:
+        app()
+    except MillstreamError as error:
+        Output.error(f"{error.error_code}: {error.message}")
+        sys.exit(1)
+    except httpx.HTTPError as error:
+        Output.error(f"cannot reach the server: {error}. Is `millstream serve` running, and is --server right?")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()
