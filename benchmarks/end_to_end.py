@@ -109,4 +109,3 @@ def ndjson_file() -> Measurements:
         "Millstream": NDJSON_ROWS / seconds,
         "DuckDB, load the file and run the query once, one thread": NDJSON_ROWS / theirs,
     }
-

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import duckdb
 import numpy as np
 import pyarrow as pa
+from millstream.circuit.circuit import Circuit
+from millstream.sql.compile import compile_program
 
 from benchmarks.harness import Measurements, case
-from millstream.circuit.circuit import Circuit
 from millstream.plan.program import Program
-from millstream.sql.compile import compile_program
 from millstream.zset.changes import ChangeBatch
 
 STEP_ROWS = 100_000
@@ -25,19 +25,28 @@ SCHEMA = """
 CREATE TABLE users (id BIGINT NOT NULL, region INT NOT NULL, score BIGINT NOT NULL);
 CREATE TABLE orders (id BIGINT NOT NULL, user_id BIGINT NOT NULL, amount BIGINT NOT NULL);
 """
-JOIN = SCHEMA + """
+JOIN = (
+    SCHEMA
+    + """
 CREATE MATERIALIZED VIEW v AS
 SELECT o.id, o.amount, u.region FROM orders o JOIN users u ON o.user_id = u.id;
 """
-GROUP_BY = SCHEMA + """
+)
+GROUP_BY = (
+    SCHEMA
+    + """
 CREATE MATERIALIZED VIEW v AS
 SELECT user_id % 1000 AS bucket, COUNT(*) AS n, SUM(amount) AS total FROM orders GROUP BY user_id % 1000;
 """
-JOIN_GROUP_BY = SCHEMA + """
+)
+JOIN_GROUP_BY = (
+    SCHEMA
+    + """
 CREATE MATERIALIZED VIEW v AS
 SELECT u.region, COUNT(*) AS n, SUM(o.amount) AS total
 FROM orders o JOIN users u ON o.user_id = u.id GROUP BY u.region;
 """
+)
 
 
 def compiled(text: str) -> Program:

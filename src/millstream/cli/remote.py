@@ -86,7 +86,9 @@ def resume(pipeline: Name, wait: Wait = True, server: Server = DEFAULT_SERVER, a
 
 def stop(
     pipeline: Name,
-    force: Annotated[bool, typer.Option(help="Do not save the state first (graceful stop is not supported yet).")] = True,
+    force: Annotated[
+        bool, typer.Option(help="Do not save the state first (graceful stop is not supported yet).")
+    ] = True,
     wait: Wait = True,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = None,
@@ -184,7 +186,9 @@ def query(
 
 def connector(
     pipeline: Name,
-    table: Annotated[str, typer.Argument(help="Table (or view, for stats of an output) that the connector belongs to.")],
+    table: Annotated[
+        str, typer.Argument(help="Table (or view, for stats of an output) that the connector belongs to.")
+    ],
     name: Annotated[str, typer.Argument(metavar="CONNECTOR", help="Name of the connector.")],
     action: Annotated[ConnectorAction, typer.Argument(help="What to do.")],
     server: Server = DEFAULT_SERVER,

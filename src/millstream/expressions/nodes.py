@@ -103,8 +103,7 @@ def substitute(
         return Cast(expression.type, substitute(expression.argument, replacements, mapping), expression.safe)
     if isinstance(expression, Case):
         branches = tuple(
-            (substitute(c, replacements, mapping), substitute(r, replacements, mapping))
-            for c, r in expression.branches
+            (substitute(c, replacements, mapping), substitute(r, replacements, mapping)) for c, r in expression.branches
         )
         return Case(expression.type, branches, substitute(expression.otherwise, replacements, mapping))
     return expression

@@ -1,4 +1,5 @@
-"""The two small interfaces of a data format: bytes to change batches (`Parser`), deltas to bytes (`Encoder`)."""
+"""The two small interfaces of a data format: bytes to change batches (`Parser`), deltas to bytes
+(`Encoder`)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ TEXT_ENVELOPE_ERROR = "text_envelope_err"
 
 @dataclass(frozen=True, slots=True)
 class ParseError:
-    """One record that could not be parsed (connectors.md §6). `event_number` counts from 1 within the stream."""
+    """One record that could not be parsed (connectors.md §6). `event_number` counts from 1 within the
+    stream."""
 
     description: str
     event_number: int | None = None
@@ -45,14 +47,14 @@ class ParsedBlock:
 class Parser(ABC):
     """Turns blocks of one byte stream into change batches. Not thread-safe; one parser a stream.
 
-    A transport appends what it reads to a buffer, asks `split` how much of it is whole records, and hands that part
-    to `parse`; the rest waits for more bytes.
+    A transport appends what it reads to a buffer, asks `split` how much of it is whole records, and hands
+    that part to `parse`; the rest waits for more bytes.
     """
 
     @abstractmethod
     def split(self, buffer: bytes, end_of_input: bool = False) -> int:
-        """How many leading bytes of `buffer` form whole records (0: none yet). `buffer` starts at a record boundary.
-        At the end of input an unterminated last record counts as whole."""
+        """How many leading bytes of `buffer` form whole records (0: none yet). `buffer` starts at a record
+        boundary. At the end of input an unterminated last record counts as whole."""
 
     @abstractmethod
     def parse(self, block: bytes) -> ParsedBlock:
@@ -65,10 +67,16 @@ class Parser(ABC):
 
 @dataclass(frozen=True, slots=True)
 class EncodedBuffer:
-    """A piece of output: bytes and the number of records in them."""
+    """A piece of output: bytes and the number of records in them.
+
+    Formats that give every record a key (debezium, redis) set `key`; `tombstone` then says that the key is to
+    be deleted, and `data` is empty. Keyless formats leave both alone.
+    """
 
     data: bytes
     num_records: int
+    key: bytes | None = None
+    tombstone: bool = False
 
 
 class Encoder(ABC):
@@ -76,4 +84,5 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, delta: Delta) -> Iterator[EncodedBuffer]:
-        """The buffers for one (consolidated) delta. Raises MillstreamError for values without representation."""
+        """The buffers for one (consolidated) delta. Raises MillstreamError for values without
+        representation."""

@@ -168,7 +168,9 @@ def _fit(table: Table, targets: list[str], rows: pa.Table) -> pa.Table:
         try:
             cast = values.cast(published)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
-            raise query_error(f"column '{column.name}' of table '{table.name}' has type {column.type}: {failure}") from None
+            raise query_error(
+                f"column '{column.name}' of table '{table.name}' has type {column.type}: {failure}"
+            ) from None
         if not column.type.nullable and cast.null_count:
             raise query_error(f"column '{column.name}' of table '{table.name}' is NOT NULL, but a row has NULL there")
         arrays.append(cast)

@@ -113,7 +113,9 @@ class Host:
         result = compile_program(self.spec.program_code)
         if result.program is None:
             texts = "\n".join(m.message for m in result.messages if not m.warning)
-            raise MillstreamError("InitializationError", f"the program does not compile: {texts}", {"error": texts}, 500)
+            raise MillstreamError(
+                "InitializationError", f"the program does not compile: {texts}", {"error": texts}, 500
+            )
         controller = Controller(
             result.program,
             RuntimeConfig.from_json(self.spec.runtime_config),

@@ -90,7 +90,10 @@ def _json_column(column: pa.Array) -> list[Any]:
 
 
 def _json_row(names: list[str], row: tuple[Any, ...]) -> bytes:
-    return orjson.dumps(dict(zip(names, row, strict=True)), default=_json_value, option=orjson.OPT_PASSTHROUGH_DATETIME) + b"\n"
+    return (
+        orjson.dumps(dict(zip(names, row, strict=True)), default=_json_value, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        + b"\n"
+    )
 
 
 def _json_value(value: Any) -> Any:
@@ -135,4 +138,3 @@ def _hash(result: QueryResult) -> Iterator[bytes]:
     digest.update(repr([(f.name, str(f.type)) for f in result.schema]).encode())
     digest.update(f"{count}:{total % 2**256}".encode())
     yield digest.hexdigest().upper().encode()
-

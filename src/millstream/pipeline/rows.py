@@ -79,7 +79,9 @@ def _fill(table: Table, column: TableColumn, count: int, required: bool) -> pa.A
     if column.default is not None:
         return pa.repeat(evaluate_constant(column.default), count)
     if required and not column.type.nullable and count:
-        raise _invalid(f"column '{column.name}' of table '{table.name}' is NOT NULL and has no DEFAULT; give it a value")
+        raise _invalid(
+            f"column '{column.name}' of table '{table.name}' is NOT NULL and has no DEFAULT; give it a value"
+        )
     return pa.nulls(count, arrow_type(column.type))
 
 

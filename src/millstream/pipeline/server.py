@@ -7,6 +7,7 @@ their segments. Blocking work (waiting for queues, queries) runs in worker threa
 from __future__ import annotations
 
 import secrets
+
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -78,7 +78,7 @@ def _from_body(config: Any, send_snapshot: bool) -> EgressOptions:
     if name not in FORMATS:
         raise _invalid(f"HTTP egress supports the formats csv and json, not '{name}'")
     if name == "json" and settings.get("array") is not True:
-        raise _invalid("the json format of an egress request needs \"array\": true")
+        raise _invalid('the json format of an egress request needs "array": true')
     backpressure = bool((transport.get("config") or {}).get("backpressure", False))
     return EgressOptions(name, settings, backpressure, send_snapshot or bool(config.get("send_snapshot", False)))
 

@@ -88,9 +88,7 @@ async def _next_chunk(chunks: asyncio.Queue[bytes], reader: asyncio.Task[None]) 
     return await waiting
 
 
-async def _push(
-    endpoint: IngressEndpoint, data: bytes, ended: bool, force: bool, reader: asyncio.Task[None]
-) -> None:
+async def _push(endpoint: IngressEndpoint, data: bytes, ended: bool, force: bool, reader: asyncio.Task[None]) -> None:
     """Push in a worker thread; give up when the client goes away while the push is blocked."""
     pushing = asyncio.ensure_future(asyncio.to_thread(endpoint.push, data, ended, force))
     while not pushing.done():
