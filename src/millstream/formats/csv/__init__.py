@@ -1,0 +1,1 @@
+"""The `csv` format (connectors.md §13.2): configuration, splitting, parsing on two paths, encoding."""

@@ -1,0 +1,91 @@
+"""JSON text <-> Python objects without losing a digit, and the canonical text that VARIANT columns hold.
+
+Numbers with a fraction or exponent decode to `Decimal`, integers to `int` of any size. NaN, Infinity, lone
+surrogates and control characters in strings are syntax errors, as in RFC 8259.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+
+from millstream.formats.values.scalars import format_decimal
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+#: Beyond so many digits plain notation is not worth its length.
+_MAX_PLAIN_EXPONENT = 60
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"number {text} is out of range") from None
+
+
+def _constant(text: str) -> object:
+    raise ValueError(f"{text} is not a JSON value")
+
+
+DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_constant)
+_quote: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def decode(text: str) -> object:
+    """The one value in `text`. Raises ValueError."""
+    try:
+        value = DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("JSON value is nested too deeply") from None
+    if "\\u" in text:
+        check_surrogates(value)
+    return value
+
+
+def check_surrogates(value: object) -> None:
+    """Raise ValueError if a string inside `value` has half a surrogate pair, which has no UTF-8 form."""
+    if isinstance(value, str):
+        if _LONE_SURROGATE.search(value):
+            raise ValueError("lone surrogate in a JSON string")
+    elif isinstance(value, list):
+        for item in value:
+            check_surrogates(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_surrogates(key)
+            check_surrogates(item)
+
+
+def number_text(value: Decimal) -> str:
+    """A decimal as a JSON number: plain notation, without trailing zeros; `d.dE+n` only for extreme
+    exponents."""
+    if value and abs(value.adjusted()) > _MAX_PLAIN_EXPONENT:
+        return str(value.normalize())
+    return format_decimal(value)
+
+
+def canonical(value: object) -> str:
+    """Compact JSON with object keys sorted; equal values have equal texts."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return number_text(value)
+    if isinstance(value, list):
+        return "[" + ",".join([canonical(item) for item in value]) + "]"
+    assert isinstance(value, dict)
+    return "{" + ",".join([f"{_quote(key)}:{canonical(value[key])}" for key in sorted(value)]) + "}"
+
+
+def quote(text: str) -> str:
+    """`text` as a JSON string."""
+    return _quote(text)
