@@ -1,2 +1,2 @@
-"""Benchmarks that anyone can run: `make bench`. Each case checks its result before it reports a speed, runs in a process
-of its own several times, and is reported as a median beside what a user would pick instead."""
+"""Benchmarks that anyone can run: `make bench`. Each case checks its result before it reports a speed,
+runs several times in a process of its own, and is reported as a median beside what a user would pick instead."""

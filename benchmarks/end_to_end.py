@@ -17,8 +17,8 @@ NDJSON_ROWS = 1_000_000
 GROUPS = 100
 
 DATAGEN = """
-CREATE TABLE t (id BIGINT, bucket BIGINT) WITH ('connectors' = '[{"name": "c", "transport": {"name": "datagen", "config":
-  {"plan": [{"limit": %d, "fields": {"bucket": {"range": [0, %d]}}}]}}}]');
+CREATE TABLE t (id BIGINT, bucket BIGINT) WITH ('connectors' = '[{"name": "c", "transport": {"name": "datagen",
+  "config": {"plan": [{"limit": %d, "fields": {"bucket": {"range": [0, %d]}}}]}}}]');
 CREATE MATERIALIZED VIEW v AS
 %s;
 """
@@ -100,7 +100,8 @@ def ndjson_file() -> Measurements:
         begin = time.perf_counter()
         columns = "{auction: 'BIGINT', bidder: 'BIGINT', price: 'BIGINT', channel: 'VARCHAR', ts: 'TIMESTAMP'}"
         database.execute(
-            f"CREATE TABLE bids AS SELECT * FROM read_json('{large}', format = 'newline_delimited', columns = {columns})"
+            f"CREATE TABLE bids AS SELECT * "
+            f"FROM read_json('{large}', format = 'newline_delimited', columns = {columns})"
         )
         expected = database.execute(f"SELECT * FROM ({NDJSON_QUERY}) ORDER BY ALL").fetchall()
         theirs = time.perf_counter() - begin

@@ -137,8 +137,8 @@ def start_to_running() -> Measurements:
 
 @case("NDJSON over HTTP ingress into GROUP BY", "rows/s", target=400_000)
 def http_ingress() -> Measurements:
-    """One POST of half a million five-column JSON lines through the server, until the completion token says that the view
-    has them."""
+    """One POST of half a million five-column JSON lines through the server, until the completion token says that
+    the view has them."""
     view = f"{NDJSON_TABLE};\nCREATE MATERIALIZED VIEW v AS\n{NDJSON_QUERY};"
     with tempfile.TemporaryDirectory() as scratch, server() as api:
         warm, body = Path(scratch) / "warm", Path(scratch) / "body"

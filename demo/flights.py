@@ -142,7 +142,8 @@ def correct_flights(pipeline: Pipeline, flights: pd.DataFrame) -> pd.DataFrame:
     require(worst_delay(pipeline, month, carrier) < before, "the corrected flight no longer holds the record")
     console.print(
         f"  corrected one flight: worst delay of {carrier} in month {month} fell from {before} to "
-        f"{worst_delay(pipeline, month, carrier)} minutes ({(time.perf_counter() - begin) * 1e3:.0f} ms, round trips included)"
+        f"{worst_delay(pipeline, month, carrier)} minutes "
+        f"({(time.perf_counter() - begin) * 1e3:.0f} ms, round trips included)"
     )
     begin = time.perf_counter()
     keys = ["month", "day", "carrier", "flight", "origin"]

@@ -1,5 +1,5 @@
-"""Commands that talk to a running server: list, start, pause, resume, stop, watch and query pipelines, and control single
-connectors."""
+"""Commands that talk to a running server: list, start, pause, resume, stop, watch and query pipelines, and control
+single connectors."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ class Cast(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Case(Expression):
-    """`CASE WHEN c THEN r ... ELSE e END`; every branch already has the type of the whole. Only the chosen branch may fail."""
+    """`CASE WHEN c THEN r ... ELSE e END`; every branch already has the type of the whole.
+    Only the chosen branch may fail."""
 
     branches: tuple[tuple[Expression, Expression], ...]
     otherwise: Expression

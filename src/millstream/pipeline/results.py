@@ -1,4 +1,4 @@
-"""Encodings of query results: text table, JSON lines, Parquet, Arrow stream and an order-independent hash (api.md §18.1)."""
+"""Encodings of query results: text table, JSON lines, Parquet, Arrow stream, order-independent hash (api.md §18.1)."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Scan(Plan):
 
 @dataclass(frozen=True)
 class Values(Plan):
-    """Constant rows; each expression is constant (it reads no column) but is evaluated at run time, in the first step."""
+    """Constant rows; each expression reads no column, yet is evaluated at run time, in the first step."""
 
     rows: tuple[tuple[Expression, ...], ...]
 
