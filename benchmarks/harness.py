@@ -1,8 +1,8 @@
 """How a benchmark case is declared, run and written down.
 
 A case is a function that takes no arguments and returns measurements by name. It runs in a process of its own
-(`python -m benchmarks --case NAME`), `runs` times; the report shows medians. A case raises AssertionError when its result is wrong:
-then there is no number.
+(`python -m benchmarks --case NAME`), `runs` times; the report shows medians. A
+case raises AssertionError when its result is wrong: then there is no number.
 """
 
 from __future__ import annotations
