@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
+from millstream.expressions.errors import TypeCheckError, cannot_apply, not_implemented, type_text
 from millstream.expressions.nodes import Call, Cast, Expression, Literal
 from millstream.types import Field, Kind, SqlType
 from millstream.types.sql_type import (
@@ -24,9 +24,7 @@ from millstream.types.sql_type import (
     NULL,
     NUMERICS,
     SHORT_INTERVALS,
-    SIGNED_INTEGERS,
     STRINGS,
-    UNSIGNED_INTEGERS,
     VARBINARY,
     VARCHAR,
     array,
@@ -42,11 +40,7 @@ _DIGITS = {
 }  # fmt: skip
 _TIMESTAMPS = frozenset((Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
 _ANY_OF_STRING = (
-    NUMERICS
-    | BINARIES
-    | INTERVALS
-    | _TIMESTAMPS
-    | {Kind.BOOLEAN, Kind.DATE, Kind.TIME, Kind.UUID, Kind.VARIANT}
+    NUMERICS | BINARIES | INTERVALS | _TIMESTAMPS | {Kind.BOOLEAN, Kind.DATE, Kind.TIME, Kind.UUID, Kind.VARIANT}
 )
 _NUMBER_TARGETS = NUMERICS | STRINGS | _TIMESTAMPS | {Kind.BOOLEAN, Kind.VARIANT}
 _LEGAL: dict[Kind, frozenset[Kind]] = {
@@ -62,15 +56,9 @@ _LEGAL: dict[Kind, frozenset[Kind]] = {
 _LEGAL.update(dict.fromkeys(INTEGERS, _NUMBER_TARGETS | BINARIES | INTERVALS))
 _LEGAL.update(dict.fromkeys(STRINGS, STRINGS | _ANY_OF_STRING))
 _LEGAL.update(dict.fromkeys(BINARIES, STRINGS | BINARIES | {Kind.UUID, Kind.VARIANT}))
-_LEGAL.update(
-    dict.fromkeys(_TIMESTAMPS, NUMERICS | STRINGS | _TIMESTAMPS | {Kind.DATE, Kind.TIME, Kind.VARIANT})
-)
-_LEGAL.update(
-    dict.fromkeys(SHORT_INTERVALS, INTEGERS | STRINGS | SHORT_INTERVALS | {Kind.DECIMAL, Kind.VARIANT})
-)
-_LEGAL.update(
-    dict.fromkeys(LONG_INTERVALS, INTEGERS | STRINGS | LONG_INTERVALS | {Kind.DECIMAL, Kind.VARIANT})
-)
+_LEGAL.update(dict.fromkeys(_TIMESTAMPS, NUMERICS | STRINGS | _TIMESTAMPS | {Kind.DATE, Kind.TIME, Kind.VARIANT}))
+_LEGAL.update(dict.fromkeys(SHORT_INTERVALS, INTEGERS | STRINGS | SHORT_INTERVALS | {Kind.DECIMAL, Kind.VARIANT}))
+_LEGAL.update(dict.fromkeys(LONG_INTERVALS, INTEGERS | STRINGS | LONG_INTERVALS | {Kind.DECIMAL, Kind.VARIANT}))
 
 
 def is_null_literal(expression: Expression) -> bool:
@@ -295,9 +283,7 @@ def build_cast(argument: Expression, target: SqlType, safe: bool = False) -> Exp
     nullable = source.nullable or safe or from_variant
     _check_cast(source, target, "SAFE_CAST" if safe else "CAST")
     if safe and target.kind is Kind.STRUCT and not source.same_apart_from_nullability(target):
-        raise TypeCheckError(
-            f"SAFE_CAST cannot be used to convert {_cast_text(source)} to {_cast_text(target)}"
-        )
+        raise TypeCheckError(f"SAFE_CAST cannot be used to convert {_cast_text(source)} to {_cast_text(target)}")
     result = target.with_nullable(nullable)
     if source == result or (source.same_apart_from_nullability(result) and not safe):
         return argument
@@ -314,8 +300,10 @@ def _cast_text(sql_type: SqlType) -> str:
 
 def _check_cast(source: SqlType, target: SqlType, operator: str) -> None:
     """Raises TypeCheckError when values of `source` cannot be cast to `target` at all."""
-    if source.kind in (Kind.NULL, Kind.VARIANT) or target.kind is Kind.VARIANT:
+    if source.kind is target.kind is Kind.VARIANT:
         return
+    if Kind.VARIANT in (source.kind, target.kind):
+        raise not_implemented(f"{operator} between VARIANT and other types")
     if source.is_nested or target.is_nested:
         _check_nested_cast(source, target, operator)
         return
@@ -338,17 +326,13 @@ def _check_nested_cast(source: SqlType, target: SqlType, operator: str) -> None:
             raise _illegal_cast(source, target)
         _check_cast(source.key, target.key, operator)
         _check_cast(source.value, target.value, operator)
-    elif (
-        source.kind is Kind.STRUCT and target.kind is Kind.STRUCT and len(source.fields) == len(target.fields)
-    ):
+    elif source.kind is Kind.STRUCT and target.kind is Kind.STRUCT and len(source.fields) == len(target.fields):
         for f, g in zip(source.fields, target.fields, strict=True):
             _check_cast(f.type, g.type, operator)
     elif target.kind is Kind.STRUCT or Kind.MAP in (source.kind, target.kind):
         raise _illegal_cast(source, target)
     else:
-        raise TypeCheckError(
-            f"{operator} cannot be used to convert {_cast_text(source)} to {_cast_text(target)}"
-        )
+        raise TypeCheckError(f"{operator} cannot be used to convert {_cast_text(source)} to {_cast_text(target)}")
 
 
 def coerce(expression: Expression, target: SqlType) -> Expression:
@@ -370,13 +354,3 @@ def coerce(expression: Expression, target: SqlType) -> Expression:
 
 def _fits(source: SqlType, target: SqlType) -> bool:
     return (source.precision or 1) <= (target.precision or 1)
-
-
-def is_signed(kind: Kind) -> bool:
-    """Whether `kind` is a signed integer type."""
-    return kind in SIGNED_INTEGERS
-
-
-def is_unsigned(kind: Kind) -> bool:
-    """Whether `kind` is an unsigned integer type."""
-    return kind in UNSIGNED_INTEGERS

@@ -77,9 +77,7 @@ def decimal_text(value: Decimal) -> str:
 
 def decimal_kernel(operator: str, a: SqlType, b: SqlType, result: SqlType) -> Kernel:
     """The kernel of `a operator b`, giving values of `result`."""
-    compute = {"+": _sum(pc.add), "-": _sum(pc.subtract), "*": _product, "/": _quotient, "%": _remainder}[
-        operator
-    ]
+    compute = {"+": _sum(pc.add), "-": _sum(pc.subtract), "*": _product, "/": _quotient, "%": _remainder}[operator]
     kernel = compute(a, b, result)
 
     def checked(x: Value, y: Value) -> Value:

@@ -64,9 +64,7 @@ def signature_text(name: str, types: Sequence[str]) -> str:
     return f"{name}({', '.join(marked)})"
 
 
-def cannot_apply(
-    name: str, arguments: Iterable[Expression | SqlType], forms: Sequence[str] = ()
-) -> TypeCheckError:
+def cannot_apply(name: str, arguments: Iterable[Expression | SqlType], forms: Sequence[str] = ()) -> TypeCheckError:
     """`Cannot apply 'F' to arguments of type 'F(<...>)'`, with the supported forms when given."""
     types = [type_text(a if isinstance(a, SqlType) else a.type) for a in arguments]
     shown = UNARY_SPELLING.get(name, name).strip()
@@ -84,9 +82,7 @@ def no_match(name: str, arguments: Sequence[Expression]) -> TypeCheckError:
 
 def wrong_count(name: str, expected: str) -> TypeCheckError:
     """`Invalid number of arguments to function 'F'. Was expecting n arguments`."""
-    return TypeCheckError(
-        f"Invalid number of arguments to function '{name}'. Was expecting {expected} arguments"
-    )
+    return TypeCheckError(f"Invalid number of arguments to function '{name}'. Was expecting {expected} arguments")
 
 
 def not_implemented(name: str) -> TypeCheckError:

@@ -144,9 +144,7 @@ class _Compiler:
         if entry.implement_lazily is not None:
             node = entry.implement_lazily(expression, nodes, fallible)
         else:
-            assert entry.implement is not None, (
-                f"{expression.name} should have been rewritten when it was resolved"
-            )
+            assert entry.implement is not None, f"{expression.name} should have been rewritten when it was resolved"
             node = _applied(entry.implement(expression), nodes)
         if not entry.deterministic:
             return node, may_fail
@@ -215,9 +213,7 @@ def compile_projection(expressions: Sequence[Expression]) -> Projection:
     compiler = _Compiler(expressions)
     parts = [(compiler.node(e)[0], e.type, arrow_type(e.type)) for e in expressions]
 
-    def project(
-        columns: Sequence[pa.Array], num_rows: int, context: EvaluationContext
-    ) -> tuple[pa.Array, ...]:
+    def project(columns: Sequence[pa.Array], num_rows: int, context: EvaluationContext) -> tuple[pa.Array, ...]:
         if num_rows == 0:
             return tuple(pa.nulls(0, wanted) for _, _, wanted in parts)
         frame = BatchFrame(columns, num_rows, context.now_us)

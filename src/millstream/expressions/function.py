@@ -145,9 +145,7 @@ def any_nullable(arguments: Sequence[Expression]) -> bool:
 def check_count(name: str, given: int, least: int, most: int | None) -> None:
     """Raises the message about a wrong number of arguments."""
     if given < least or (most is not None and given > most):
-        expected = (
-            str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
-        )
+        expected = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
         raise wrong_count(name, expected)
 
 

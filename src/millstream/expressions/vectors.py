@@ -118,9 +118,7 @@ def mask_of(value: Value, length: int) -> Bools:
     return np.asarray(value.to_numpy(zero_copy_only=False))
 
 
-def scatter(
-    pieces: Sequence[tuple[npt.NDArray[np.int64], Value]], length: int, data_type: pa.DataType
-) -> pa.Array:
+def scatter(pieces: Sequence[tuple[npt.NDArray[np.int64], Value]], length: int, data_type: pa.DataType) -> pa.Array:
     """One array out of pieces that were computed on disjoint row sets covering 0..length-1.
 
     Each piece is the sorted rows and either their values in that order or one scalar for all of them.

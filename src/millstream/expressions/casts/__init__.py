@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from millstream.expressions.casts.conversion import Conversion, kernel_of, total
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.expressions.casts.binary import binary_conversion, uuid_of_binary
+from millstream.expressions.casts.conversion import Conversion, Converted, kernel_of, total
+from millstream.expressions.casts.intervals import interval_of_text
 from millstream.expressions.casts.numbers import number_conversion
+from millstream.expressions.casts.parse_numbers import number_of_text
+from millstream.expressions.casts.parse_times import time_conversion
+from millstream.expressions.casts.temporal import temporal_conversion
+from millstream.expressions.casts.text import text_conversion
 from millstream.expressions.nodes import Cast
-from millstream.expressions.vectors import Kernel
-from millstream.types import Kind, SqlType
+from millstream.expressions.vectors import Bools, Kernel, validity_buffer
+from millstream.types import Kind, SqlType, arrow_type
 
 __all__ = ["cast_is_fallible", "cast_kernel", "find_conversion"]
 
@@ -15,10 +27,25 @@ def find_conversion(source: SqlType, target: SqlType) -> Conversion:
     """The conversion for a legal cast (coercion.py decides legality)."""
     if source.same_apart_from_nullability(target):
         return total(lambda array: array)
-    numeric_source = source.is_numeric or source.kind is Kind.BOOLEAN
-    if numeric_source and (target.is_numeric or target.kind is Kind.BOOLEAN):
+    if source.kind is Kind.NULL:
+        data_type = arrow_type(target)
+        return total(lambda array: pa.nulls(len(array), data_type))
+    if source.is_nested:
+        return _nested_conversion(source, target)
+    if target.is_string:
+        return text_conversion(source, target)
+    if source.is_string and (target.is_numeric or target.kind is Kind.BOOLEAN):
+        return number_of_text(target)
+    if target.is_binary:
+        return binary_conversion(source, target)
+    if source.is_string:
+        return interval_of_text(target) if target.is_interval else time_conversion(target)
+    if target.kind is Kind.UUID:
+        return uuid_of_binary()
+    numeric_target = target.is_numeric or target.kind is Kind.BOOLEAN
+    if numeric_target and (source.is_numeric or source.kind is Kind.BOOLEAN):
         return number_conversion(source, target)
-    raise AssertionError(f"no conversion from {source} to {target}")
+    return temporal_conversion(source, target)
 
 
 def cast_kernel(source: SqlType, target: SqlType, *, safe: bool = False) -> Kernel:
@@ -29,3 +56,115 @@ def cast_kernel(source: SqlType, target: SqlType, *, safe: bool = False) -> Kern
 def cast_is_fallible(cast: Cast) -> bool:
     """Whether some value makes the cast fail at run time."""
     return not cast.safe and find_conversion(cast.argument.type, cast.type).explain is not None
+
+
+# ---- ARRAY, MAP, ROW ---------------------------------------------------------------------------------------------
+
+
+def _nested_conversion(source: SqlType, target: SqlType) -> Conversion:
+    if source.kind is Kind.STRUCT:
+        return _struct_conversion(source, target)
+    if source.kind is Kind.ARRAY:
+        assert source.component is not None
+        assert target.component is not None
+        return _array_conversion(find_conversion(source.component, target.component), arrow_type(target))
+    assert source.key is not None
+    assert source.value is not None
+    assert target.key is not None
+    assert target.value is not None
+    keys, items = find_conversion(source.key, target.key), find_conversion(source.value, target.value)
+    return _map_conversion(keys, items, arrow_type(target))
+
+
+def _explain_first(explanations: list[Callable[[Any], str] | None]) -> Callable[[Any], str] | None:
+    """Messages of members name no member values: the first member that may fail explains for all."""
+    found = [explain for explain in explanations if explain is not None]
+    if not found:
+        return None
+    return lambda value: _first_message(found, value)
+
+
+def _first_message(explanations: list[Callable[[Any], str]], value: pa.Scalar) -> str:
+    members = value.values if isinstance(value, pa.LargeListScalar | pa.ListScalar) else [value]
+    for member in members:
+        for explain in explanations:
+            try:
+                return explain(member)
+            except (AttributeError, TypeError, ValueError):
+                continue
+    return f"Cannot convert {value}"
+
+
+def _owners(failed: Bools, offsets: Any, length: int) -> Bools:
+    """Which lists own a failed element."""
+    rows = np.zeros(length, np.bool_)
+    rows[np.searchsorted(offsets, np.flatnonzero(failed), side="right") - 1] = True
+    return rows
+
+
+def _list_parts(array: pa.Array) -> tuple[Any, int, int]:
+    """Offsets relative to the first element, and the slice of elements that the lists cover."""
+    offsets = np.asarray(array.offsets)
+    start, stop = int(offsets[0]), int(offsets[-1])
+    return offsets - start, start, stop
+
+
+def _rebuilt_validity(array: pa.Array) -> pa.Buffer | None:
+    if array.null_count == 0:
+        return None
+    return validity_buffer(np.asarray(array.is_valid().to_numpy(zero_copy_only=False)))
+
+
+def _array_conversion(element: Conversion, data_type: pa.DataType) -> Conversion:
+    def convert(array: pa.Array) -> Converted:
+        if len(array) == 0:
+            return pa.nulls(0, data_type), None
+        offsets, start, stop = _list_parts(array)
+        inner, failed = element.convert(array.values.slice(start, stop - start))
+        buffers = [_rebuilt_validity(array), pa.py_buffer(np.ascontiguousarray(offsets, np.int64))]
+        converted = pa.Array.from_buffers(data_type, len(array), buffers, children=[inner])
+        return converted, None if failed is None else _owners(failed, offsets, len(array))
+
+    def explain(value: pa.Scalar) -> str:
+        assert element.explain is not None
+        for member in value.values:
+            if member.is_valid:
+                _, failed = element.convert(pa.array([member.as_py()], member.type))
+                if failed is not None and failed.any():
+                    return element.explain(member)
+        raise AssertionError("no element fails")
+
+    return Conversion(convert, None if element.explain is None else explain)
+
+
+def _map_conversion(keys: Conversion, items: Conversion, data_type: pa.DataType) -> Conversion:
+    def convert(array: pa.Array) -> Converted:
+        if len(array) == 0:
+            return pa.nulls(0, data_type), None
+        offsets, start, stop = _list_parts(array)
+        new_keys, failed_keys = keys.convert(array.keys.slice(start, stop - start))
+        new_items, failed_items = items.convert(array.items.slice(start, stop - start))
+        entries = pa.StructArray.from_arrays([new_keys, new_items], fields=[data_type.key_field, data_type.item_field])
+        buffers = [_rebuilt_validity(array), pa.py_buffer(np.ascontiguousarray(offsets, np.int32))]
+        converted = pa.Array.from_buffers(data_type, len(array), buffers, children=[entries])
+        failures = [f for f in (failed_keys, failed_items) if f is not None]
+        if not failures:
+            return converted, None
+        return converted, _owners(np.logical_or.reduce(failures), offsets, len(array))
+
+    return Conversion(convert, _explain_first([keys.explain, items.explain]))
+
+
+def _struct_conversion(source: SqlType, target: SqlType) -> Conversion:
+    members = [find_conversion(f.type, g.type) for f, g in zip(source.fields, target.fields, strict=True)]
+    data_type = arrow_type(target)
+
+    def convert(array: pa.Array) -> Converted:
+        parts = [member.convert(part) for member, part in zip(members, array.flatten(), strict=True)]
+        mask = array.is_null() if array.null_count else None
+        fields = [data_type.field(i) for i in range(data_type.num_fields)]
+        converted = pa.StructArray.from_arrays([part for part, _ in parts], fields=fields, mask=mask)
+        failures = [failed for _, failed in parts if failed is not None]
+        return converted, np.logical_or.reduce(failures) if failures else None
+
+    return Conversion(convert, _explain_first([member.explain for member in members]))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from millstream.expressions.casts.conversion import Conversion, Converted, total
 from millstream.expressions.casts.text import float_text
 from millstream.expressions.decimals import decimal_text
-from millstream.expressions.vectors import both_valid, join, relabel, valid_of, values_of
+from millstream.expressions.vectors import join, relabel, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import INTEGER_BITS
 
@@ -19,9 +19,7 @@ from millstream.types.sql_type import INTEGER_BITS
 def number_conversion(source: SqlType, target: SqlType) -> Conversion:
     """The conversion between two types out of BOOLEAN and the numeric types."""
     if target.kind is Kind.BOOLEAN:
-        return total(
-            lambda a: a if source.kind is Kind.BOOLEAN else pc.not_equal(a, pa.scalar(0).cast(a.type))
-        )
+        return total(lambda a: a if source.kind is Kind.BOOLEAN else pc.not_equal(a, pa.scalar(0).cast(a.type)))
     if source.kind is Kind.BOOLEAN:
         return _from_boolean(target)
     if target.is_float:
@@ -122,10 +120,7 @@ def _decimal_to_decimal(source: SqlType, target: SqlType) -> Conversion:
 
     def explain(value: pa.Scalar) -> str:
         text = decimal_text(value.as_py())
-        return (
-            f"Cannot represent {text} as {target.sql()}: "
-            "precision of DECIMAL type too small to represent value"
-        )
+        return f"Cannot represent {text} as {target.sql()}: precision of DECIMAL type too small to represent value"
 
     return Conversion(lambda a: _rescaled(a, data_type), explain)
 
@@ -191,6 +186,3 @@ def _decimal_to_integer(target: SqlType) -> Conversion:
             return pc.if_else(fits, wide, pa.scalar(None, wide.type)).cast(data_type), failed
 
     return Conversion(convert, lambda v: _out_of_range(decimal_text(v.as_py()), target))
-
-
-__all__ = ["both_valid", "integer_limits", "number_conversion"]

@@ -120,9 +120,7 @@ def _comparison(name: str) -> Function:
         left, right, _common = unify_operands(name, left, right)
         return Call(BOOLEAN.with_nullable(any_nullable((left, right))), name, (left, right))
 
-    return Function(
-        name, resolve, lambda call: comparison_kernel(name, operand_type(call)), doc=f"a {name} b"
-    )
+    return Function(name, resolve, lambda call: comparison_kernel(name, operand_type(call)), doc=f"a {name} b")
 
 
 def operand_type(call: Call) -> SqlType:
@@ -186,9 +184,7 @@ def _in_set(items: list[object], sql_type: SqlType) -> Kernel:
     def kernel(value: Value, *_: Value) -> Value:
         array = broadcast(value, 1) if is_scalar(value) else value
         if sql_type.is_float:
-            array = pc.add(
-                array, pa.scalar(0.0, array.type)
-            )  # -0.0 and 0.0 are one value, but two bit patterns
+            array = pc.add(array, pa.scalar(0.0, array.type))  # -0.0 and 0.0 are one value, but two bit patterns
         found = pc.is_in(array, value_set=value_set, skip_nulls=True)
         if has_null:
             found = pc.if_else(found, True, pa.scalar(None, pa.bool_()))

@@ -122,17 +122,13 @@ def _resolve_widen(arguments: Sequence[Expression], _: Options) -> Expression:
 _WIDEN: Callable[[Value], Value] = lambda value: value  # noqa: E731
 
 FUNCTIONS = table(
-    Function(
-        "COALESCE", _resolve_coalesce, implement_lazily=_implement_coalesce, doc="First argument not NULL."
-    ),
+    Function("COALESCE", _resolve_coalesce, implement_lazily=_implement_coalesce, doc="First argument not NULL."),
     Function("NULLIF", _resolve_nullif, doc="a, or NULL where a = b."),
     Function("IF", _resolve_if, doc="IF(c, a, b)"),
     _extreme("GREATEST", ">", ignore_nulls=False),
     _extreme("LEAST", "<", ignore_nulls=False),
     _extreme("GREATEST_IGNORE_NULLS", ">", ignore_nulls=True),
     _extreme("LEAST_IGNORE_NULLS", "<", ignore_nulls=True),
-    Function(
-        "WIDEN", _resolve_widen, simple(_WIDEN), doc="Internal: CHAR(n) as VARCHAR with its blanks kept."
-    ),
+    Function("WIDEN", _resolve_widen, simple(_WIDEN), doc="Internal: CHAR(n) as VARCHAR with its blanks kept."),
     IFNULL="COALESCE",
 )
