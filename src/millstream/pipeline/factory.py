@@ -1,0 +1,145 @@
+"""From a program's connector configurations to opened transports (connectors.md §1.6).
+
+Everything that can be wrong with a configuration is found here, before the pipeline starts; the first error, in
+declaration order, is the one reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from millstream.connectors import build_input, build_output
+from millstream.connectors.base import InputConnector, OutputConnector
+from millstream.connectors.references import References
+from millstream.errors import MillstreamError, config_error
+from millstream.formats import build_encoder, build_parser
+from millstream.formats.base import Encoder, Parser
+from millstream.pipeline.connector_config import ConnectorConfig, parse_connector_config
+from millstream.plan.program import Program
+from millstream.types import Relation
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInput:
+    """An input connector that has not been opened yet. `parser` None: the transport pushes batches."""
+
+    name: str
+    relation: str
+    config: ConnectorConfig
+    connector: InputConnector
+    parser: Parser | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltOutput:
+    """An output connector that has not been opened yet."""
+
+    name: str
+    relation: str
+    config: ConnectorConfig
+    connector: OutputConnector
+    encoder: Encoder
+
+
+def build_inputs(program: Program, relations: Mapping[str, Relation], references: References) -> list[BuiltInput]:
+    """All input connectors of the program, in declaration order."""
+    return [
+        _build_input(name, relations[table.name], source, references)
+        for table in program.tables
+        for name, source in table.connectors.items()
+    ]
+
+
+def build_outputs(program: Program, relations: Mapping[str, Relation], references: References) -> list[BuiltOutput]:
+    """All output connectors of the program, in declaration order."""
+    built = []
+    for view in program.views:
+        for name, source in view.connectors.items():
+            if view.name not in relations:
+                raise config_error(
+                    "UnknownOutputStream",
+                    f"output connector '{name}' belongs to the LOCAL view '{view.name}', which has no output",
+                    endpoint_name=name,
+                    stream_name=view.name,
+                )
+            output = _build_output(name, relations[view.name], source, references)
+            if output.config.send_snapshot and not view.materialized:
+                raise snapshot_not_materialized(name)
+            built.append(output)
+    return built
+
+
+def open_all(connectors: Sequence[tuple[str, InputConnector | OutputConnector]], parallel: int) -> None:
+    """Open all, at most `parallel` at a time. Raises the first error, in order; the caller closes all then."""
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="open") as pool:
+        attempts = [pool.submit(connector.open) for _, connector in connectors]
+    failures = [(name, error) for (name, _), f in zip(connectors, attempts, strict=True) if (error := f.exception())]
+    if not failures:
+        return
+    name, error = failures[0]
+    if isinstance(error, MillstreamError):
+        raise error
+    text = f"{type(error).__name__}: {error}"
+    raise MillstreamError(
+        "InputTransportError" if isinstance(dict(connectors)[name], InputConnector) else "OutputTransportError",
+        f"cannot open connector '{name}': {text}",
+        {"endpoint_name": name, "fatal": True, "error": text, "backtrace": ""},
+        500,
+    )
+
+
+def snapshot_not_materialized(endpoint_name: str) -> MillstreamError:
+    """`send_snapshot` on contents that are not kept."""
+    return _transport_error(endpoint_name, "'send_snapshot: true' requires a materialized output view")
+
+
+def _build_input(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltInput:
+    config = parse_connector_config(name, source, output=False)
+    connector = build_input(name, _resolved(name, config, references), relation)
+    parser = None
+    if _needs_format(name, connector.format, config, "Input"):
+        assert config.format_name is not None
+        parser = build_parser(config.format_name, references.resolve(config.format_config, name), relation, name)
+    return BuiltInput(name, relation.name, config, connector, parser)
+
+
+def _build_output(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltOutput:
+    config = parse_connector_config(name, source, output=True)
+    connector = build_output(name, _resolved(name, config, references), relation)
+    if not _needs_format(name, connector.format, config, "Output"):
+        raise _transport_error(name, f"transport '{connector.name}' is not supported without a format")
+    assert config.format_name is not None
+    encoder = build_encoder(config.format_name, references.resolve(config.format_config, name), relation, name)
+    return BuiltOutput(name, relation.name, config, connector, encoder)
+
+
+def _resolved(name: str, config: ConnectorConfig, references: References) -> dict[str, Any]:
+    transport = config.transport
+    return {**transport, "config": references.resolve(transport.get("config"), name)}
+
+
+def _needs_format(name: str, rule: str, config: ConnectorConfig, direction: str) -> bool:
+    """Whether a parser or encoder is to be built; checks the transport's rule (connectors.md §1.4)."""
+    given = config.format_name is not None
+    transport = config.transport["name"]
+    if rule == "required" and not given:
+        raise config_error(
+            f"{direction}FormatNotSpecified",
+            f"connector '{name}' needs a 'format': transport '{transport}' carries bytes",
+            endpoint_name=name,
+        )
+    if rule == "forbidden" and given:
+        raise _transport_error(name, f"transport '{transport}' does not allow a 'format'")
+    return given
+
+
+def _transport_error(name: str, error: str) -> MillstreamError:
+    return config_error(
+        "InvalidTransportConfig",
+        f"invalid configuration of connector '{name}': {error}",
+        endpoint_name=name,
+        error=error,
+    )

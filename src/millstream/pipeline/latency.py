@@ -1,0 +1,52 @@
+"""Processing latencies of one endpoint: a ring of the latest samples, for the 99th percentile."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from millstream.pipeline.limits import LATENCY_SAMPLES, LATENCY_WINDOW_SECONDS
+
+
+class LatencySamples:
+    """Seconds from queueing to the end of the step. Not thread-safe: used under the control lock."""
+
+    def __init__(self) -> None:
+        # Grows to LATENCY_SAMPLES with use: most endpoints never see so many.
+        self._size = 64
+        self._seconds = np.zeros(self._size)
+        self._taken_at = np.zeros(self._size)
+        self._count = 0
+
+    def add(self, queued_at: list[float], now: float) -> None:
+        """One sample per queue entry that has just been processed."""
+        recent = queued_at[-LATENCY_SAMPLES:]
+        self._reserve(self._count + len(recent))
+        positions = (self._count + np.arange(len(recent))) % self._size
+        self._seconds[positions] = now - np.asarray(recent)
+        self._taken_at[positions] = now
+        self._count += len(recent)
+
+    def samples(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(seconds, taken at), copied."""
+        used = min(self._count, self._size)
+        return self._seconds[:used].copy(), self._taken_at[:used].copy()
+
+    def _reserve(self, count: int) -> None:
+        if count <= self._size or self._size == LATENCY_SAMPLES:
+            return
+        size = self._size
+        while size < count:
+            size *= 2
+        self._size = min(size, LATENCY_SAMPLES)
+        self._seconds = np.resize(self._seconds, self._size)
+        self._taken_at = np.resize(self._taken_at, self._size)
+
+
+def p99_micros(samples: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], now: float) -> int | None:
+    """The 99th percentile in microseconds of the samples inside the window; None without any."""
+    seconds, taken_at = samples
+    recent = seconds[taken_at >= now - LATENCY_WINDOW_SECONDS]
+    if not len(recent):
+        return None
+    return int(np.percentile(recent, 99, method="higher") * 1e6)

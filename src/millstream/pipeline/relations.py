@@ -1,0 +1,45 @@
+"""What formats and connectors see of a program's tables and views (`types.Relation`)."""
+
+from __future__ import annotations
+
+from millstream.expressions.evaluate import evaluate_constant
+from millstream.plan.program import Program, Table, View
+from millstream.types import Relation, RelationColumn
+
+
+def table_relation(table: Table) -> Relation:
+    """Columns with their defaults evaluated, and the primary key."""
+    return Relation(
+        table.name,
+        tuple(
+            RelationColumn(
+                column.name,
+                column.type,
+                column.case_sensitive,
+                None if column.default is None else evaluate_constant(column.default),
+            )
+            for column in table.columns
+        ),
+        table.primary_key,
+        table.case_sensitive,
+    )
+
+
+def view_relation(view: View) -> Relation:
+    """The view's output columns."""
+    return Relation(
+        view.name,
+        tuple(RelationColumn(column.name, column.type, column.case_sensitive) for column in view.schema),
+        case_sensitive=view.case_sensitive,
+    )
+
+
+def input_relations(program: Program) -> dict[str, Relation]:
+    """All tables by canonical name."""
+    return {table.name: table_relation(table) for table in program.tables}
+
+
+def output_relations(program: Program) -> dict[str, Relation]:
+    """All relations whose changes can be sent somewhere: views that are not LOCAL, and tables."""
+    views = {view.name: view_relation(view) for view in program.views if not view.local}
+    return {**input_relations(program), **views}

@@ -1,0 +1,199 @@
+"""What a pipeline tells about itself: frozen snapshots, and exactly the JSON of `GET /stats` (api.md §12).
+
+A snapshot is taken under the control lock, so its numbers fit together; it is turned into JSON outside.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millstream.pipeline.error_log import LoggedError
+
+
+@dataclass(frozen=True, slots=True)
+class InputMetrics:
+    """`inputs[].metrics`; `total` = `buffered` + what steps have consumed."""
+
+    total_bytes: int
+    total_records: int
+    buffered_records: int
+    buffered_bytes: int
+    num_transport_errors: int
+    num_parse_errors: int
+    end_of_input: bool
+    processing_latency_p99_micros: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatus:
+    """One element of `inputs[]`. `paused` is the user's flag, whatever else keeps the connector from reading."""
+
+    endpoint_name: str
+    stream: str
+    metrics: InputMetrics
+    fatal_error: str | None
+    paused: bool
+    parse_errors: tuple[LoggedError, ...] = ()
+    transport_errors: tuple[LoggedError, ...] = ()
+
+    def to_json(self, include_errors: bool) -> dict[str, Any]:
+        status: dict[str, Any] = {
+            "endpoint_name": self.endpoint_name,
+            "config": {"stream": self.stream},
+            "metrics": asdict(self.metrics),
+            "fatal_error": self.fatal_error,
+            "health": None,
+            "paused": self.paused,
+            "barrier": False,
+            "completed_frontier": None,
+        }
+        if include_errors:
+            status["parse_errors"] = [error.to_json() for error in self.parse_errors]
+            status["transport_errors"] = [error.to_json() for error in self.transport_errors]
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMetrics:
+    """`outputs[].metrics`; records and batches wait in the queue, then (if configured) in the output buffer."""
+
+    transmitted_records: int
+    transmitted_bytes: int
+    queued_records: int
+    queued_batches: int
+    buffered_records: int
+    buffered_batches: int
+    num_encode_errors: int
+    num_transport_errors: int
+    total_processed_input_records: int
+    total_processed_steps: int
+    memory: int
+    batch_records_written: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """One element of `outputs[]`."""
+
+    endpoint_name: str
+    stream: str
+    metrics: OutputMetrics
+    fatal_error: str | None
+    encode_errors: tuple[LoggedError, ...] = ()
+    transport_errors: tuple[LoggedError, ...] = ()
+
+    def to_json(self, include_errors: bool) -> dict[str, Any]:
+        status: dict[str, Any] = {
+            "endpoint_name": self.endpoint_name,
+            "config": {"stream": self.stream},
+            "metrics": asdict(self.metrics),
+            "fatal_error": self.fatal_error,
+            "health": None,
+        }
+        if include_errors:
+            status["encode_errors"] = [error.to_json() for error in self.encode_errors]
+            status["transport_errors"] = [error.to_json() for error in self.transport_errors]
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStatus:
+    """The transaction part of the global metrics."""
+
+    status: str
+    transaction_id: int = 0
+    msecs: int | None = None
+    records: int | None = None
+    initiated_by_api: str | None = None
+
+    def initiators(self) -> dict[str, Any]:
+        return {
+            "transaction_id": self.transaction_id or None,
+            "initiated_by_api": self.initiated_by_api,
+            "initiated_by_connectors": {},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalMetrics:
+    """`global_metrics`: counts over all endpoints, removed ones included; times in milliseconds as named, instants in
+    unix seconds."""
+
+    state: str
+    transaction: TransactionStatus
+    rss_bytes: int
+    cpu_msecs: int
+    uptime_msecs: int
+    runtime_elapsed_msecs: int
+    start_time: int
+    incarnation_uuid: uuid.UUID
+    memory_pressure: str
+    buffered_input_records: int
+    buffered_input_bytes: int
+    total_input_records: int
+    total_input_bytes: int
+    total_processed_records: int
+    total_processed_bytes: int
+    total_completed_records: int
+    output_stall_msecs: int
+    total_initiated_steps: int
+    total_completed_steps: int
+    pipeline_complete: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "bootstrap_in_progress": False,
+            "concurrent_bootstrap_phase": "Inactive",
+            "concurrent_bootstrap_progress": None,
+            "transaction_status": self.transaction.status,
+            "transaction_id": self.transaction.transaction_id,
+            "transaction_msecs": self.transaction.msecs,
+            "transaction_records": self.transaction.records,
+            "commit_progress": None,
+            "transaction_initiators": self.transaction.initiators(),
+            "rss_bytes": self.rss_bytes,
+            "cpu_msecs": self.cpu_msecs,
+            "uptime_msecs": self.uptime_msecs,
+            "runtime_elapsed_msecs": self.runtime_elapsed_msecs,
+            "start_time": self.start_time,
+            "initial_start_time": self.start_time,
+            "incarnation_uuid": str(self.incarnation_uuid),
+            "storage_bytes": 0,
+            "storage_mb_secs": 0,
+            "memory_pressure": self.memory_pressure,
+            "memory_pressure_epoch": 0,
+            "buffered_input_records": self.buffered_input_records,
+            "buffered_input_bytes": self.buffered_input_bytes,
+            "total_input_records": self.total_input_records,
+            "total_input_bytes": self.total_input_bytes,
+            "total_processed_records": self.total_processed_records,
+            "total_processed_bytes": self.total_processed_bytes,
+            "total_completed_records": self.total_completed_records,
+            "output_stall_msecs": self.output_stall_msecs,
+            "total_initiated_steps": self.total_initiated_steps,
+            "total_completed_steps": self.total_completed_steps,
+            "pipeline_complete": self.pipeline_complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStats:
+    """A consistent snapshot of everything."""
+
+    global_metrics: GlobalMetrics
+    inputs: tuple[InputStatus, ...]
+    outputs: tuple[OutputStatus, ...]
+
+    def to_json(self, include_errors: bool) -> dict[str, Any]:
+        """The answer of `GET /stats`. State lives in memory only, so a checkpoint is permanently impossible."""
+        return {
+            "global_metrics": self.global_metrics.to_json(),
+            "suspend_error": {"Permanent": ["StorageRequired"]},
+            "checkpoint_activity": {"status": "idle"},
+            "permanent_checkpoint_errors": ["StorageRequired"],
+            "inputs": [status.to_json(include_errors) for status in self.inputs],
+            "outputs": [status.to_json(include_errors) for status in self.outputs],
+        }
