@@ -1,0 +1,1 @@
+"""The incremental operators, one file each. See base.py for what an operator is."""

@@ -1,0 +1,246 @@
+"""From plans to a graph of operators.
+
+Nodes are numbered in an order in which each reads only earlier ones. Plans are built bottom-up and a node is found
+again by what it computes: its operator's parameters and the numbers of the nodes that it reads. So equal subplans are
+shared, within a view and between views, whatever their columns are called; a scan of a view is that view's node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
+from millstream.operators.aggregate import AggregateOperator
+from millstream.operators.base import Operator
+from millstream.operators.distinct import DistinctOperator
+from millstream.operators.filter import FilterOperator
+from millstream.operators.hop import HopOperator
+from millstream.operators.join import JoinOperator
+from millstream.operators.project import ProjectOperator, column_order
+from millstream.operators.set_operations import SetOperator
+from millstream.operators.topk import TopKOperator
+from millstream.operators.union import UnionOperator
+from millstream.operators.values import ValuesOperator
+from millstream.operators.volatile import VolatileOperator
+from millstream.plan.nodes import (
+    Aggregate,
+    Distinct,
+    Except,
+    Filter,
+    Hop,
+    Intersect,
+    Join,
+    JoinKind,
+    Plan,
+    Project,
+    Scan,
+    TopK,
+    UnionAll,
+    Values,
+)
+from millstream.plan.program import Program
+from millstream.types import arrow_type
+from millstream.zset.hashing import Seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator and the numbers of the nodes it reads; tables have no operator. `append_only`: it never retracts."""
+
+    operator: Operator | None
+    inputs: tuple[int, ...]
+    label: str
+    append_only: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All nodes, and the node of each table and view by name."""
+
+    nodes: tuple[Node, ...]
+    relations: dict[str, int]
+
+
+def build_graph(program: Program, seeds: Seeds) -> Graph:
+    """The graph of all views of `program`. MillstreamError for what no operator supports."""
+    builder = _Builder(seeds)
+    for table in program.tables:
+        append_only = table.append_only and not table.primary_key
+        builder.relations[table.name] = builder.add(Node(None, (), table.name, append_only))
+    for view in program.views:
+        builder.relations[view.name] = builder.build(view.plan)
+    return Graph(tuple(builder.nodes), builder.relations)
+
+
+def uses_now(expression: Expression) -> bool:
+    """Whether the value of `expression` depends on the time of the step."""
+    if isinstance(expression, Call) and expression.name == "NOW":
+        return True
+    return any(uses_now(child) for child in children(expression))
+
+
+def _types(plan: Plan) -> tuple[pa.DataType, ...]:
+    return tuple(arrow_type(column.type) for column in plan.schema)
+
+
+@dataclass
+class _Builder:
+    seeds: Seeds
+    nodes: list[Node] = field(default_factory=list)
+    relations: dict[str, int] = field(default_factory=dict)
+    _found: dict[Hashable, int] = field(default_factory=dict)
+
+    def add(self, node: Node) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def build(self, plan: Plan) -> int:
+        """The number of the node that computes `plan`."""
+        if isinstance(plan, Scan):
+            return self.relations[plan.relation]
+        if isinstance(plan, Join):
+            return self._join(plan)
+        inputs = tuple(self.build(child) for child in plan.inputs)
+        if isinstance(plan, Project):
+            return self._project(plan, inputs[0])
+        if isinstance(plan, Filter):
+            return self._filter(plan.predicate, inputs[0], _types(plan.input))
+        if isinstance(plan, UnionAll):
+            append_only = all(self.nodes[i].append_only for i in inputs)
+            return self._node("union", (), inputs, UnionOperator, append_only)
+        if isinstance(plan, Values):
+            return self._values(plan)
+        if isinstance(plan, Hop):
+            parameters = (plan.time_column, plan.slide_us, plan.size_us, plan.offset_us)
+            append_only = self.nodes[inputs[0]].append_only
+            return self._node("hop", parameters, inputs, lambda: HopOperator(*parameters), append_only)
+        return self._stateful(plan, inputs)
+
+    def _node(
+        self,
+        kind: str,
+        parameters: Hashable,
+        inputs: Sequence[int],
+        make: Callable[[], Operator],
+        append_only: bool = False,
+    ) -> int:
+        """The node with those parameters and inputs, made if there is none."""
+        key = (kind, parameters, tuple(inputs))
+        if key not in self._found:
+            self._found[key] = self.add(Node(make(), tuple(inputs), kind, append_only))
+        return self._found[key]
+
+    def _project(self, plan: Project, source: int) -> int:
+        order = column_order(plan.expressions)
+        if order is not None and order == tuple(range(len(plan.input.schema))):
+            return source
+        if any(uses_now(e) for e in plan.expressions):
+            return self._node(
+                "project",
+                plan.expressions,
+                (source,),
+                lambda: VolatileOperator(ProjectOperator(plan.expressions, self.seeds), _types(plan.input), self.seeds),
+            )
+        append_only = self.nodes[source].append_only
+        return self._node(
+            "project",
+            plan.expressions,
+            (source,),
+            lambda: ProjectOperator(plan.expressions, self.seeds),
+            append_only,
+        )
+
+    def _filter(self, predicate: Expression, source: int, types: tuple[pa.DataType, ...]) -> int:
+        if uses_now(predicate):
+            return self._node(
+                "filter",
+                predicate,
+                (source,),
+                lambda: VolatileOperator(FilterOperator(predicate, self.seeds), types, self.seeds),
+            )
+        append_only = self.nodes[source].append_only
+        return self._node("filter", predicate, (source,), lambda: FilterOperator(predicate, self.seeds), append_only)
+
+    def _values(self, plan: Values) -> int:
+        types = tuple(column.type for column in plan.schema)
+        volatile = any(uses_now(e) for row in plan.rows for e in row)
+        return self._node(
+            "values", (plan.rows, types), (), lambda: ValuesOperator(plan.rows, types, volatile), not volatile
+        )
+
+    def _join(self, plan: Join) -> int:
+        if plan.kind is JoinKind.RIGHT:
+            return self._right_join(plan)
+        left, right = self.build(plan.left), self.build(plan.right)
+        residual = plan.residual
+        late = residual if residual is not None and plan.kind is JoinKind.INNER and uses_now(residual) else None
+        if late is not None:
+            residual = None
+        append_only = plan.kind in (JoinKind.INNER, JoinKind.SEMI) and all(
+            self.nodes[i].append_only for i in (left, right)
+        )
+        node = self._node(
+            "join",
+            (plan.kind, plan.left_keys, plan.right_keys, plan.null_safe, residual),
+            (left, right),
+            lambda: JoinOperator(
+                plan.kind,
+                _types(plan.left),
+                _types(plan.right),
+                plan.left_keys,
+                plan.right_keys,
+                plan.null_safe,
+                residual,
+                self.seeds,
+            ),
+            append_only,
+        )
+        return node if late is None else self._filter(late, node, _types(plan.left) + _types(plan.right))
+
+    def _right_join(self, plan: Join) -> int:
+        """A right join is a left join with the sides swapped and the columns put back in order."""
+        split, width = len(plan.left.schema), len(plan.left.schema) + len(plan.right.schema)
+        moved = {i: i + width - split if i < split else i - split for i in range(width)}
+        swapped = Join(
+            plan.schema[split:] + plan.schema[:split],
+            JoinKind.LEFT,
+            plan.right,
+            plan.left,
+            plan.right_keys,
+            plan.left_keys,
+            plan.null_safe,
+            None if plan.residual is None else remap_columns(plan.residual, moved),
+        )
+        return self._reorder(self._join(swapped), [moved[i] for i in range(width)], plan)
+
+    def _reorder(self, source: int, order: Sequence[int], plan: Plan) -> int:
+        columns = tuple(ColumnRef(column.type, index) for column, index in zip(plan.schema, order, strict=True))
+        append_only = self.nodes[source].append_only
+        return self._node("project", columns, (source,), lambda: ProjectOperator(columns, self.seeds), append_only)
+
+    def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
+        seeds = self.seeds
+        if isinstance(plan, Aggregate):
+            append_only = self.nodes[inputs[0]].append_only
+            return self._node(
+                "aggregate",
+                (plan.group, plan.calls),
+                inputs,
+                lambda: AggregateOperator(_types(plan.input), plan.group, plan.calls, append_only, seeds),
+            )
+        if isinstance(plan, Distinct):
+            append_only = self.nodes[inputs[0]].append_only
+            return self._node("distinct", (), inputs, lambda: DistinctOperator(seeds), append_only)
+        if isinstance(plan, Except | Intersect):
+            operation = "except" if isinstance(plan, Except) else "intersect"
+            return self._node(operation, plan.all, inputs, lambda: SetOperator(operation, plan.all, seeds))
+        assert isinstance(plan, TopK), plan
+        return self._node(
+            "topk",
+            (plan.partition, plan.keys, plan.limit, plan.offset),
+            inputs,
+            lambda: TopKOperator(_types(plan.input), plan.partition, plan.keys, plan.limit, plan.offset, seeds),
+        )

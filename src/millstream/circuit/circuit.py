@@ -1,0 +1,205 @@
+"""The circuit: a program's operator graph, its state, and the step.
+
+A step takes the changes of the tables and computes the change of every view, reading each node once, in the order of
+the graph. Nodes none of whose inputs changed are skipped, so a step costs what it touches. All views of a step belong
+to the same table contents: a snapshot taken between steps is consistent.
+
+A failed step (EvaluationError) leaves operators half-way: the circuit must not be used afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from millstream.circuit.build import build_graph
+from millstream.circuit.inputs import TableInput
+from millstream.circuit.snapshot import CircuitSnapshot
+from millstream.errors import MillstreamError
+from millstream.expressions.evaluate import EvaluationContext
+from millstream.plan.nodes import Column
+from millstream.plan.program import Program
+from millstream.types import arrow_type
+from millstream.zset.changes import ChangeBatch
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
+from millstream.zset.trace import Trace, TraceSnapshot
+
+
+class RelationDeltas(Mapping[str, Delta]):
+    """Consolidated changes by relation name; a relation that did not change is absent.
+
+    A change is consolidated when it is first asked for, so relations that nobody reads cost nothing. Thread-safe: two
+    readers at once at worst do the same work twice.
+    """
+
+    def __init__(self, raw: dict[str, Delta], seeds: Seeds) -> None:
+        self._raw = raw
+        self._seeds = seeds
+        self._done: dict[str, Delta] = {}
+
+    def __getitem__(self, name: str) -> Delta:
+        found = self._done.get(name)
+        if found is None:
+            found = self._done[name] = consolidate(self._raw[name], self._seeds)
+        if not found.num_rows:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._raw if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step did: the changes of every table and every non-LOCAL view, and the number of input rows."""
+
+    deltas: Mapping[str, Delta]
+    num_input_rows: int
+
+
+@dataclass(slots=True)
+class NodeStats:
+    """Counters of one node since the start."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    rows_in: int = 0
+    rows_out: int = 0
+
+
+@dataclass
+class Circuit:
+    """The running form of `program`. Not thread-safe, apart from snapshots and step results."""
+
+    program: Program
+    seeds: Seeds = DEFAULT_SEEDS
+    _started: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        program = self.program
+        self._graph = build_graph(program, self.seeds)
+        self._inputs = {table.name: TableInput(table, self.seeds) for table in program.tables}
+        self._stats = [NodeStats() for _ in self._graph.nodes]
+        self._materialized = {
+            view.name: Trace(types := [arrow_type(c.type) for c in view.schema], range(len(types)), self.seeds)
+            for view in program.views
+            if view.materialized
+        }
+        self._outputs = [table.name for table in program.tables]
+        self._outputs += [view.name for view in program.views if not view.local]
+        self._schemas = {
+            table.name: tuple(Column(c.name, c.type, c.case_sensitive) for c in table.columns)
+            for table in program.tables
+        }
+        self._schemas.update((view.name, view.schema) for view in program.views)
+
+    def step(self, changes: Mapping[str, Sequence[ChangeBatch]], now_us: int | None = None) -> StepResult:
+        """Applies the changes, by table name, as one step at time `now_us`.
+
+        The first step, which may have no changes, also makes constant views and global aggregates appear.
+        Raises EvaluationError (the circuit is then unusable) and MillstreamError for unknown tables.
+        """
+        context = EvaluationContext(now_us)
+        nodes = self._graph.nodes
+        deltas: list[Delta | None] = [None] * len(nodes)
+        num_input_rows = 0
+        for name, batches in changes.items():
+            table = self._inputs.get(name)
+            if table is None:
+                raise MillstreamError("UnknownRelation", f"unknown table '{name}'", {"relation": name}, 404)
+            count = sum(batch.num_rows for batch in batches)
+            if count:
+                num_input_rows += count
+                deltas[self._graph.relations[name]] = self._load(name, table, batches, count)
+        for number, node in enumerate(nodes):
+            operator = node.operator
+            if operator is None:
+                continue
+            inputs = [deltas[i] for i in node.inputs]
+            if any(d is not None for d in inputs) or operator.volatile or (operator.initial and not self._started):
+                start = time.perf_counter()
+                delta = operator.step(inputs, context)
+                rows_out = 0
+                if delta is not None and delta.num_rows:
+                    deltas[number] = delta
+                    rows_out = delta.num_rows
+                self._count(number, start, sum(d.num_rows for d in inputs if d is not None), rows_out)
+        self._started = True
+        return StepResult(self._collect(deltas), num_input_rows)
+
+    def _load(self, name: str, table: TableInput, batches: Sequence[ChangeBatch], count: int) -> Delta | None:
+        start = time.perf_counter()
+        delta = table.change(batches)
+        self._count(self._graph.relations[name], start, count, delta.num_rows)
+        return delta if delta.num_rows else None
+
+    def _count(self, number: int, start: float, rows_in: int, rows_out: int) -> None:
+        stats = self._stats[number]
+        stats.calls += 1
+        stats.seconds += time.perf_counter() - start
+        stats.rows_in += rows_in
+        stats.rows_out += rows_out
+
+    def _collect(self, deltas: Sequence[Delta | None]) -> RelationDeltas:
+        raw: dict[str, Delta] = {}
+        for name in self._outputs:
+            delta = deltas[self._graph.relations[name]]
+            if delta is not None:
+                raw[name] = delta
+        result = RelationDeltas(raw, self.seeds)
+        for name, trace in self._materialized.items():
+            delta = result.get(name) if name in raw else deltas[self._graph.relations[name]]
+            if delta is not None:
+                trace.insert(delta)
+        return result
+
+    def snapshot(self) -> CircuitSnapshot:
+        """The contents of all materialized relations after the last step. O(relations)."""
+        contents: dict[str, TraceSnapshot] = {}
+        for name, table in self._inputs.items():
+            snapshot = table.snapshot()
+            if snapshot is not None:
+                contents[name] = snapshot
+        contents.update((name, trace.snapshot()) for name, trace in self._materialized.items())
+        return CircuitSnapshot(self._schemas, contents)
+
+    @property
+    def state_rows(self) -> int:
+        """Entries kept in all tables, operators and materialized views."""
+        return sum(entry["state_rows"] for entry in self.profile()) + sum(
+            trace.num_rows for trace in self._materialized.values()
+        )
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of memory of the same."""
+        return sum(entry["state_bytes"] for entry in self.profile()) + sum(
+            trace.nbytes for trace in self._materialized.values()
+        )
+
+    def profile(self) -> list[dict[str, Any]]:
+        """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes."""
+        entries = []
+        for number, (node, stats) in enumerate(zip(self._graph.nodes, self._stats, strict=True)):
+            state = self._inputs[node.label] if node.operator is None else node.operator
+            entries.append(
+                {
+                    "operator": f"{number}: {node.label}",
+                    "kind": "table" if node.operator is None else node.operator.kind,
+                    "inputs": list(node.inputs),
+                    "calls": stats.calls,
+                    "seconds": stats.seconds,
+                    "rows_in": stats.rows_in,
+                    "rows_out": stats.rows_out,
+                    "state_rows": state.state_rows,
+                    "state_bytes": state.state_bytes,
+                }
+            )
+        return entries

@@ -1,0 +1,156 @@
+"""Table inputs: change batches become deltas.
+
+Without primary key a table is a bag: rows get weight +1 or -1, and a deletion of an absent row leaves a negative
+multiplicity. With one, a table is a map: within a step operations on the same key apply in arrival order,
+
+* INSERT replaces the key's row, DELETE removes it (absent: no-op; only key columns are looked at),
+* UPDATE patches the columns that are present (absent key: no-op),
+
+and the delta retracts the row from before the step and inserts the one after it. No row is handled on its own: for
+each key the last INSERT or DELETE is found first (it makes all operations before it irrelevant), then for each column
+the last UPDATE after it that gives a value. Cost O(|batches|) and a probe of the table's trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from millstream.errors import MillstreamError
+from millstream.operators.arrays import Integers, Mask, fixed_values
+from millstream.operators.base import concat_deltas
+from millstream.operators.slots import SlotIndex
+from millstream.plan.program import Table
+from millstream.types import arrow_type
+from millstream.zset.changes import ChangeBatch, Operation
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import Seeds
+from millstream.zset.trace import Trace, TraceSnapshot
+
+
+class TableInput:
+    """The contents of one table, as far as they must be known, and its changes."""
+
+    def __init__(self, table: Table, seeds: Seeds) -> None:
+        self._table = table
+        self._key = table.primary_key
+        self._seeds = seeds
+        types = [arrow_type(column.type) for column in table.columns]
+        self._trace: Trace | None = None
+        if self._key:
+            self._trace = Trace(types, self._key, seeds)
+        elif table.materialized:
+            self._trace = Trace(types, range(len(types)), seeds)
+
+    def change(self, batches: Sequence[ChangeBatch]) -> Delta:
+        """The delta of the batches, applied in order."""
+        batches = [batch for batch in batches if batch.num_rows]
+        if self._key and batches:
+            delta = self._upsert(batches)
+        else:
+            delta = self._append(batches)
+        if self._trace is not None:
+            self._trace.insert(delta)
+        return delta
+
+    def snapshot(self) -> TraceSnapshot | None:
+        """The contents; None if they are not kept."""
+        return None if self._trace is None else self._trace.snapshot()
+
+    @property
+    def state_rows(self) -> int:
+        """Entries kept."""
+        return 0 if self._trace is None else self._trace.num_rows
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of memory."""
+        return 0 if self._trace is None else self._trace.nbytes
+
+    def _append(self, batches: Sequence[ChangeBatch]) -> Delta:
+        if not batches:
+            return Delta.empty([arrow_type(column.type) for column in self._table.columns])
+        weights = [_operations(batch).astype(np.int64) for batch in batches]
+        for batch_weights in weights:
+            if (batch_weights == Operation.UPDATE).any():
+                raise MillstreamError(
+                    "InvalidInput",
+                    f"table '{self._table.name}' has no primary key: 'update' changes are not supported",
+                    {"table": self._table.name},
+                )
+        return concat_deltas([Delta(b.columns, w) for b, w in zip(batches, weights, strict=True)])
+
+    def _upsert(self, batches: Sequence[ChangeBatch]) -> Delta:
+        rows = concat_deltas([Delta(batch.columns, _operations(batch).astype(np.int64)) for batch in batches])
+        operations = rows.weights
+        keys = tuple(rows.columns[k] for k in self._key)
+        touched = SlotIndex(self._seeds).touch(keys, rows.num_rows)
+        # The last INSERT or DELETE of each key, -1 for none: in an assignment with repeated indices the last one wins.
+        base = np.full(touched.count, -1, np.int64)
+        whole = np.flatnonzero(operations != Operation.UPDATE)
+        base[touched.groups[whole]] = whole
+        first = pa.array(touched.first)
+        old, old_row = self._old_rows(tuple(key.take(first) for key in keys), touched.count)
+        if len(whole) == rows.num_rows:
+            new = rows.take(base[operations[base] == Operation.INSERT]).columns
+        else:
+            new = self._patched(batches, rows, touched.groups, base, old, old_row)
+        count = len(new[0])
+        inserted = Delta(new, np.ones(count, np.int64))
+        return concat_deltas([old.negate(), inserted]) if old.num_rows else inserted
+
+    def _old_rows(self, keys: Sequence[pa.Array], count: int) -> tuple[Delta, Integers]:
+        """The present rows of the keys, and the position of each key's row among them, -1 if there is none."""
+        assert self._trace is not None
+        found = self._trace.probe(keys, count)
+        rows, owner = found.delta, found.probe_index
+        if len(owner) and (rows.weights.min() < 1 or (np.diff(owner) == 0).any()):
+            tagged = consolidate(Delta((pa.array(owner), *rows.columns), rows.weights), self._seeds)
+            owner = fixed_values(tagged.columns[0])
+            rows = Delta(tagged.columns[1:], tagged.weights)
+        position = np.full(count, -1, np.int64)
+        position[owner] = np.arange(len(owner))
+        return rows, position
+
+    def _patched(
+        self,
+        batches: Sequence[ChangeBatch],
+        rows: Delta,
+        groups: Integers,
+        base: Integers,
+        old: Delta,
+        old_row: Integers,
+    ) -> tuple[pa.Array, ...]:
+        """The rows after the step of the keys that then have one."""
+        operations = rows.weights
+        total = rows.num_rows
+        # Sources are rows of the batches, followed by old rows.
+        source = np.where(base >= 0, base, np.where(old_row >= 0, total + old_row, -1))
+        deleted = (base >= 0) & (operations[base] == Operation.DELETE)
+        kept = np.flatnonzero((source >= 0) & ~deleted)
+        updates = np.flatnonzero((operations == Operation.UPDATE) & (np.arange(total) > base[groups]))
+        columns = []
+        for c, column in enumerate(rows.columns):
+            given = updates if c in self._key else updates[_present(batches, c)[updates]]
+            chosen = source.copy()
+            chosen[groups[given]] = given
+            pool = pa.concat_arrays([column, old.columns[c]])
+            columns.append(pool.take(pa.array(chosen[kept])))
+        return tuple(columns)
+
+
+def _operations(batch: ChangeBatch) -> npt.NDArray[np.int8]:
+    return np.ones(batch.num_rows, np.int8) if batch.operations is None else batch.operations
+
+
+def _present(batches: Sequence[ChangeBatch], column: int) -> Mask:
+    """Which rows give a value for the column."""
+    parts = []
+    for batch in batches:
+        mask = None if batch.present is None else batch.present[column]
+        parts.append(np.ones(batch.num_rows, np.bool_) if mask is None else mask)
+    return np.concatenate(parts)

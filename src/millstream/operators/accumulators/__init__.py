@@ -1,0 +1,1 @@
+"""Aggregate functions as state per group: one file a family, `registry.py` says which function is which."""

@@ -1,0 +1,78 @@
+"""Which accumulator computes an aggregate call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from millstream.errors import MillstreamError
+from millstream.operators.accumulators.base import Accumulator
+from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
+from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
+from millstream.operators.accumulators.sums import sum_accumulator
+from millstream.operators.ordering import has_word_codes
+from millstream.plan.nodes import AggregateCall
+from millstream.zset.hashing import Seeds
+
+_TRUTHS = {
+    "COUNTIF": "COUNTIF",
+    "EVERY": "EVERY",
+    "BOOL_AND": "EVERY",
+    "LOGICAL_AND": "EVERY",
+    "SOME": "SOME",
+    "BOOL_OR": "SOME",
+    "LOGICAL_OR": "SOME",
+}
+_EXTREMES = {"MIN": True, "MAX": False, "ARG_MIN": True, "ARG_MAX": False}
+# Repetitions make no difference to these, so DISTINCT costs nothing.
+_IDEMPOTENT = frozenset(("EVERY", "BOOL_AND", "LOGICAL_AND", "SOME", "BOOL_OR", "LOGICAL_OR", *_EXTREMES))
+
+
+def is_idempotent(function: str) -> bool:
+    """Whether the aggregate of a set equals that of a bag."""
+    return function in _IDEMPOTENT
+
+
+class AccumulatorFactory:
+    """Makes the accumulators of one aggregate operator; those that need the same candidates share them."""
+
+    def __init__(self, types: Sequence[pa.DataType], group: Sequence[int], append_only: bool, seeds: Seeds) -> None:
+        self._types = tuple(types)
+        self._key_types = tuple(types[g] for g in group)
+        self._append_only = append_only
+        self._seeds = seeds
+        self.candidates: dict[tuple[tuple[int, ...], int | None], Candidates] = {}
+
+    def make(self, call: AggregateCall) -> Accumulator:
+        """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
+        name, arguments = call.function, call.arguments
+        if name == "COUNT":
+            return CountAccumulator(arguments, call.filter)
+        if name in _TRUTHS:
+            return TruthAccumulator(_TRUTHS[name], arguments[0], call.filter)
+        if name in ("SUM", "AVG"):
+            return sum_accumulator(name == "AVG", arguments[0], call.filter, call.type)
+        if name in _EXTREMES:
+            return self._extreme(call)
+        raise MillstreamError("UnsupportedAggregate", f"Aggregate function {name} is not supported", {"function": name})
+
+    def _extreme(self, call: AggregateCall) -> Accumulator:
+        minimum = _EXTREMES[call.function]
+        if call.function.startswith("ARG_"):
+            value, by = call.arguments
+            candidates = self._candidates((by, value), (value,) if value != by else (), call.filter)
+            return ValueExtreme(candidates, 1, minimum, self._append_only, self._seeds)
+        candidates = self._candidates(call.arguments, (), call.filter)
+        if has_word_codes(candidates.value_types[0]):
+            return WordExtreme(candidates, minimum, self._append_only)
+        return ValueExtreme(candidates, 0, minimum, self._append_only, self._seeds)
+
+    def _candidates(
+        self, arguments: tuple[int, ...], nullable: tuple[int, ...], filter_column: int | None
+    ) -> Candidates:
+        key = (arguments, filter_column)
+        if key not in self.candidates:
+            types = [self._types[a] for a in arguments]
+            self.candidates[key] = Candidates(self._key_types, types, arguments, nullable, filter_column, self._seeds)
+        return self.candidates[key]

@@ -1,0 +1,162 @@
+"""Aggregate: GROUP BY with any number of aggregate calls.
+
+Each group has a slot; the number of its rows and one state per call live in arrays indexed by slot (accumulators/).
+A step touches the groups of the delta, updates their states, retracts the old output row of those that changed and
+inserts the new one. Group columns are taken from the delta, so they are not kept. A group appears with its first row
+and vanishes when its row count returns to zero; without group columns there is one group, always, from the first step.
+
+DISTINCT calls see only the rows by which the set of a group's argument values changes (distinct.py keeps their
+multiplicities); the accumulator behind is the same. Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.expressions.evaluate import EvaluationContext
+from millstream.operators.accumulators.base import Accumulator, GroupBatch, Update
+from millstream.operators.accumulators.registry import AccumulatorFactory, is_idempotent
+from millstream.operators.arrays import Integers
+from millstream.operators.base import Inputs, Operator
+from millstream.operators.distinct import DistinctOperator
+from millstream.operators.kernels import sum_weights
+from millstream.operators.slots import SlotIndex, Touched, grown
+from millstream.plan.nodes import AggregateCall
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import Seeds
+
+
+class _Call:
+    """One aggregate call: its accumulator, behind a filter for repeated values if it is DISTINCT."""
+
+    def __init__(self, call: AggregateCall, factory: AccumulatorFactory, seeds: Seeds) -> None:
+        self.accumulator: Accumulator = factory.make(call)
+        self._filter = call.filter
+        self._arguments = call.arguments
+        self.distinct: DistinctOperator | None = None
+        if call.distinct and call.arguments and not is_idempotent(call.function):
+            self.distinct = DistinctOperator(seeds)
+
+    def update(self, batch: GroupBatch) -> Update:
+        return self.accumulator.update(batch if self.distinct is None else self._new_values(batch))
+
+    def _new_values(self, batch: GroupBatch) -> GroupBatch:
+        """The rows that change a group's set of values: +1 for its first occurrence, -1 when the last one is gone."""
+        assert self.distinct is not None
+        weights = batch.masked_weights(self._filter, self._arguments)
+        rows = np.flatnonzero(weights)
+        positions = pa.array(rows)
+        groups = pa.array(batch.groups[rows])
+        keys = tuple(column.take(groups) for column in batch.keys)
+        values = tuple(batch.columns[a].take(positions) for a in self._arguments)
+        chosen, signs = self.distinct.crossings(Delta(keys + values, weights[rows]))
+        positions = pa.array(rows[chosen])
+        return GroupBatch(
+            tuple(column.take(positions) for column in batch.columns),
+            signs,
+            batch.groups[rows[chosen]],
+            batch.slots,
+            batch.keys,
+            batch.capacity,
+        )
+
+
+class AggregateOperator(Operator):
+    """Output: the group columns, then one column per call."""
+
+    kind = "aggregate"
+
+    def __init__(
+        self,
+        types: Sequence[pa.DataType],
+        group: Sequence[int],
+        calls: Sequence[AggregateCall],
+        append_only: bool,
+        seeds: Seeds,
+    ) -> None:
+        self.initial = not group
+        self._group = tuple(group)
+        self._empty = Delta.empty(types)
+        self._index = SlotIndex(seeds)
+        self._rows: Integers = np.zeros(64, np.int64)
+        self._live = 0
+        self._emitted = False
+        self._factory = AccumulatorFactory(types, group, append_only, seeds)
+        self._calls = [_Call(call, self._factory, seeds) for call in calls]
+
+    def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
+        delta = inputs[0]
+        if delta is None:
+            delta = self._empty
+        if not delta.num_rows and (self._group or self._emitted):
+            return None
+        touched = self._touch(delta)
+        keys = self._keys(delta, touched.first)
+        before = self._rows[touched.slots]
+        after = before + sum_weights(touched.groups, delta.weights, touched.count)
+        self._rows[touched.slots] = after
+        batch = GroupBatch(delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity)
+        updates = [call.update(batch) for call in self._calls]
+        result = self._emit(keys, before, after, updates)
+        if self._group:
+            self._live += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+            self._release(touched.slots[after == 0])
+        return result
+
+    def _touch(self, delta: Delta) -> Touched:
+        if not self._group:
+            one = np.zeros(1, np.int64)
+            return Touched(np.zeros(delta.num_rows, np.int64), one, one)
+        touched = self._index.touch([delta.columns[g] for g in self._group], delta.num_rows)
+        self._rows = grown(self._rows, self._index.capacity)
+        return touched
+
+    def _keys(self, delta: Delta, first: Integers) -> tuple[pa.Array, ...]:
+        if not self._group:
+            return ()
+        positions = pa.array(first)
+        return tuple(delta.columns[g].take(positions) for g in self._group)
+
+    def _emit(self, keys: Sequence[pa.Array], before: Integers, after: Integers, updates: Sequence[Update]) -> Delta:
+        existed, exists = before != 0, after != 0
+        if not self._group:
+            existed, exists = np.array([self._emitted]), np.array([True])
+            self._emitted = True
+        changed = existed != exists
+        for update in updates:
+            changed |= update.changed
+        old = np.flatnonzero(existed & changed)
+        new = np.flatnonzero(exists & changed)
+        positions = pa.array(np.concatenate((old, new)))
+        columns = tuple(key.take(positions) for key in keys)
+        columns += tuple(update.output(old, new) for update in updates)
+        return Delta(columns, np.repeat(np.array([-1, 1]), (len(old), len(new))))
+
+    def _release(self, slots: Integers) -> None:
+        """Frees the slots of groups without rows. One whose state is not that of an empty group (rows of negative
+        multiplicity offset others) keeps its slot."""
+        if not len(slots):
+            return
+        for call in self._calls:
+            slots = slots[call.accumulator.vacant(slots)]
+        for call in self._calls:
+            call.accumulator.clear(slots)
+        self._index.release(slots)
+
+    @property
+    def state_rows(self) -> int:
+        rows = self._live + sum(c.num_rows for c in self._factory.candidates.values())
+        for call in self._calls:
+            rows += call.accumulator.num_rows + (call.distinct.state_rows if call.distinct else 0)
+        return rows
+
+    @property
+    def state_bytes(self) -> int:
+        total = self._index.nbytes + self._rows.nbytes
+        total += sum(c.nbytes for c in self._factory.candidates.values())
+        for call in self._calls:
+            total += call.accumulator.nbytes + (call.distinct.state_bytes if call.distinct else 0)
+        return total

@@ -1,0 +1,76 @@
+"""What an operator is.
+
+An operator turns the changes of its inputs into the change of its output. It is asked once a step, with one delta per
+input (None: that input did not change), and answers with the change of its query's result. The sum of all answers is
+the query evaluated on the sum of all inputs: that is the law every operator is tested against.
+
+* Deltas need not be consolidated. An operator may emit rows whose weights cancel; only what leaves the circuit is
+  consolidated.
+* An operator is not called in a step in which no input changed, unless it is `initial` and the step is the first one
+  (constants, global aggregates) or it is `volatile` (it depends on the time).
+* State is private to the operator and partitioned by a key, except where its file says otherwise.
+* Rows that cancel inside one step have not existed: an expression that fails on such a row must not fail the step.
+  `settled` gives operators that evaluate expressions this behaviour at no cost when nothing fails.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.errors import EvaluationError
+from millstream.expressions.evaluate import EvaluationContext
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import Seeds
+
+Inputs = Sequence[Delta | None]
+Result = TypeVar("Result")
+
+
+class Operator(ABC):
+    """Base of all operators."""
+
+    kind: ClassVar[str]
+    initial: bool = False
+    volatile: bool = False
+
+    @abstractmethod
+    def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
+        """The change of the output caused by the changes of the inputs; None or an empty delta for none."""
+
+    @property
+    def state_rows(self) -> int:
+        """Entries kept between steps. Cheap."""
+        return 0
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of memory kept between steps. Cheap."""
+        return 0
+
+
+def settled(delta: Delta, seeds: Seeds, evaluate: Callable[[Delta], Result]) -> Result:
+    """`evaluate(delta)`; if that fails, `evaluate` of the consolidated delta, without rows that cancel."""
+    try:
+        return evaluate(delta)
+    except EvaluationError:
+        return evaluate(consolidate(delta, seeds))
+
+
+def concat_deltas(deltas: Sequence[Delta]) -> Delta:
+    """All entries of one or more deltas with the same column types, in order."""
+    if len(deltas) == 1:
+        return deltas[0]
+    columns = tuple(pa.concat_arrays(parts) for parts in zip(*(d.columns for d in deltas), strict=True))
+    return Delta(columns, np.concatenate([d.weights for d in deltas]))
+
+
+def merge_parts(parts: Sequence[Delta | None]) -> Delta | None:
+    """The sum of those parts that have rows; None if none has."""
+    present = [part for part in parts if part is not None and part.num_rows]
+    return concat_deltas(present) if present else None

@@ -1,0 +1,229 @@
+"""Join: pairs of rows with equal keys, and for outer joins the rows without a partner.
+
+Problem. With L and R the inputs, the output is bilinear in them, apart from rows without partner: those depend on
+whether a row's number of matches is zero.
+
+Rule. A step in which both sides change is two steps in which one side changes: first the right, then the left. With
+only side X changing by dX, and Y the other side as it is:
+
+* pairs: dX x Y, by probing the trace of Y with the rows of dX;
+* unmatched rows of X, if X is padded: those rows of dX that have no match in Y;
+* unmatched rows of Y, if Y is padded: rows of Y whose match count leaves or reaches zero because of dX.
+
+State. A trace of each side that is ever probed, keyed by the join key; rows that can match nothing (a NULL in a key
+that is not null-safe) are not kept. Match counts: without residual a row's count is the number of rows of its key on
+the other side, so one count per key (`_KeyCounts`) is enough; with residual each row has its own (`_RowMatches`).
+SEMI and ANTI are the matched and the unmatched rows of the left side; without residual they need no right trace.
+
+Counts are sums of weights; a row is unmatched while its count is not positive. Cost: O(|dX| + matches) and, where a
+count crosses zero, O(rows of that key).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.errors import EvaluationError
+from millstream.expressions.evaluate import EvaluationContext, compile_predicate
+from millstream.expressions.nodes import Expression
+from millstream.operators.arrays import Integers, Mask, fixed_values
+from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.match_counts import KeyCounts, RowMatches
+from millstream.plan.nodes import JoinKind
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import Seeds
+from millstream.zset.trace import Trace
+
+Residual = Callable[[Sequence[pa.Array], int, EvaluationContext], Mask]
+
+
+class _Side:
+    """One input of a join: its trace and what is counted about it.
+
+    `padded`: its unmatched (or, for SEMI, matched) rows are emitted. `per_key` counts its rows per key, for the other
+    side's sake; `matches` counts the partners of each of its rows, for its own.
+    """
+
+    def __init__(
+        self, types: Sequence[pa.DataType], keys: Sequence[int], padded: bool, is_left: bool, seeds: Seeds
+    ) -> None:
+        self.types = tuple(types)
+        self.keys = tuple(keys)
+        self.padded = padded
+        self.is_left = is_left
+        self.trace: Trace | None = Trace(types, keys, seeds)
+        self.per_key: KeyCounts | None = None
+        self.matches: RowMatches | None = None
+
+    def key_columns(self, delta: Delta) -> tuple[pa.Array, ...]:
+        return tuple(delta.columns[k] for k in self.keys)
+
+    def nulls(self, count: int) -> tuple[pa.Array, ...]:
+        return tuple(pa.nulls(count, t) for t in self.types)
+
+
+class JoinOperator(Operator):
+    """`kind` joins of left and right on pairwise equal key columns; see plan.nodes.Join for the details."""
+
+    kind = "join"
+
+    def __init__(
+        self,
+        kind: JoinKind,
+        left_types: Sequence[pa.DataType],
+        right_types: Sequence[pa.DataType],
+        left_keys: Sequence[int],
+        right_keys: Sequence[int],
+        null_safe: Sequence[bool],
+        residual: Expression | None,
+        seeds: Seeds,
+    ) -> None:
+        self._one_sided = kind in (JoinKind.SEMI, JoinKind.ANTI)
+        self._emits_matched = kind is JoinKind.SEMI
+        self._null_safe = tuple(null_safe)
+        self._seeds = seeds
+        self._residual: Residual | None = None if residual is None else compile_predicate(residual)
+        left_padded = self._one_sided or kind in (JoinKind.LEFT, JoinKind.FULL)
+        right_padded = kind in (JoinKind.RIGHT, JoinKind.FULL)
+        self._left = _Side(left_types, left_keys, left_padded, True, seeds)
+        self._right = _Side(right_types, right_keys, right_padded, False, seeds)
+        for side, other in ((self._left, self._right), (self._right, self._left)):
+            if side.padded and residual is None:
+                other.per_key = KeyCounts(seeds)
+            elif side.padded:
+                side.matches = RowMatches(seeds)
+        if self._one_sided and residual is None:
+            self._right.trace = None
+
+    def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
+        left, right = inputs
+        parts: list[Delta | None] = []
+        if right is not None and right.num_rows:
+            parts += self._change(self._right, self._left, right, context)
+        if left is not None and left.num_rows:
+            parts += self._change(self._left, self._right, left, context)
+        return merge_parts(parts)
+
+    def _change(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
+        """The output change for a change of `side` alone; adds it to the state."""
+        parts: list[Delta | None] = []
+        unmatchable, delta = self._split_nulls(side, delta)
+        if unmatchable is not None and side.padded and not self._emits_matched:
+            parts.append(self._pad(side, unmatchable))
+        if delta.num_rows:
+            if self._residual is None:
+                parts += self._change_by_key(side, other, delta)
+            else:
+                parts += self._change_by_row(side, other, delta, context)
+            if side.trace is not None:
+                side.trace.insert(delta)
+        return parts
+
+    def _split_nulls(self, side: _Side, delta: Delta) -> tuple[Delta | None, Delta]:
+        """The rows that can match nothing because of a NULL in their key (None: there are none), and the others."""
+        bad: Mask | None = None
+        for key, null_safe in zip(side.keys, self._null_safe, strict=True):
+            column = delta.columns[key]
+            if not null_safe and column.null_count:
+                nulls = np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+                bad = nulls if bad is None else bad | nulls
+        return (None, delta) if bad is None else (delta.filter(bad), delta.filter(~bad))
+
+    def _pad(self, side: _Side, rows: Delta) -> Delta:
+        """Rows of one side as output rows, the other side's columns NULL."""
+        if self._one_sided:
+            return rows
+        if side.is_left:
+            return Delta(rows.columns + self._right.nulls(rows.num_rows), rows.weights)
+        return Delta(self._left.nulls(rows.num_rows) + rows.columns, rows.weights)
+
+    def _unmatched(self, side: _Side, rows: Delta, counts: Integers) -> Delta:
+        """Those of `rows` that are emitted without partner (for SEMI: with one), given their match counts."""
+        chosen = (counts > 0) if self._emits_matched else (counts <= 0)
+        return self._pad(side, rows.filter(chosen))
+
+    def _change_by_key(self, side: _Side, other: _Side, delta: Delta) -> list[Delta | None]:
+        """The change when the key alone decides what matches."""
+        parts: list[Delta | None] = []
+        if not self._one_sided:
+            parts.append(self._pairs(side, other, delta)[1])
+        if side.padded:
+            assert other.per_key is not None
+            counts = other.per_key.counts(side.key_columns(delta), delta.num_rows)
+            parts.append(self._unmatched(side, delta, counts))
+        if side.per_key is not None:
+            crossing = side.per_key.add(side.key_columns(delta), delta.weights)
+            if len(crossing.rows):
+                assert other.trace is not None
+                keys = side.key_columns(delta.take(crossing.rows))
+                found = other.trace.probe(keys, len(crossing.rows), null_safe=self._null_safe)
+                # A key that gains its first row (+1) takes the other side's padded rows away.
+                sign = crossing.signs if self._emits_matched else -crossing.signs
+                rows = Delta(found.delta.columns, found.delta.weights * sign[found.probe_index])
+                parts.append(self._pad(other, rows))
+        return parts
+
+    def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
+        """The change when the residual decides too, so that every row has a match count of its own."""
+        if not delta.weights.all():
+            delta = delta.filter(delta.weights != 0)
+        try:
+            probe_index, pairs = self._filtered(side, other, delta, context, settle=False)
+        except EvaluationError:
+            delta = consolidate(delta, self._seeds)
+            probe_index, pairs = self._filtered(side, other, delta, context, settle=True)
+        parts: list[Delta | None] = [] if self._one_sided else [pairs]
+        if side.matches is not None:
+            counts = np.zeros(delta.num_rows, np.int64)
+            np.add.at(counts, probe_index, pairs.weights // delta.weights[probe_index])
+            side.matches.set_counts(delta, counts)
+            parts.append(self._unmatched(side, delta, counts))
+        if other.matches is not None and pairs.num_rows:
+            split = len(self._left.types)
+            columns = pairs.columns[:split] if other.is_left else pairs.columns[split:]
+            flipped = other.matches.add_matches(Delta(columns, pairs.weights), not self._emits_matched)
+            parts.append(self._pad(other, flipped))
+        return parts
+
+    def _filtered(
+        self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext, settle: bool
+    ) -> tuple[Integers, Delta]:
+        """The pairs of `delta` with `other` for which the residual is TRUE, and the delta row of each.
+
+        `settle`: leave out the pairs with rows that were deleted, whose entries in the trace still have to cancel.
+        """
+        assert self._residual is not None
+        probe_index, pairs = self._pairs(side, other, delta)
+        if settle:
+            tagged = consolidate(Delta((pa.array(probe_index), *pairs.columns), pairs.weights), self._seeds)
+            probe_index = fixed_values(tagged.columns[0])
+            pairs = Delta(tagged.columns[1:], tagged.weights)
+        chosen = np.flatnonzero(self._residual(pairs.columns, pairs.num_rows, context))
+        if len(chosen) == pairs.num_rows:
+            return probe_index, pairs
+        return probe_index[chosen], pairs.take(chosen)
+
+    def _pairs(self, side: _Side, other: _Side, delta: Delta) -> tuple[Integers, Delta]:
+        """The pairs of rows with equal keys, left columns first, and the delta row of each."""
+        assert other.trace is not None
+        found = other.trace.probe(side.key_columns(delta), delta.num_rows, null_safe=self._null_safe)
+        mine = delta.take(found.probe_index)
+        theirs = found.delta
+        columns = mine.columns + theirs.columns if side.is_left else theirs.columns + mine.columns
+        return found.probe_index, Delta(columns, mine.weights * theirs.weights)
+
+    @property
+    def state_rows(self) -> int:
+        return sum(side.trace.num_rows for side in (self._left, self._right) if side.trace is not None)
+
+    @property
+    def state_bytes(self) -> int:
+        total = 0
+        for side in (self._left, self._right):
+            for part in (side.trace, side.per_key, side.matches):
+                total += 0 if part is None else part.nbytes
+        return total

@@ -1,0 +1,86 @@
+"""Slots: where the state of a group lives.
+
+State that is a few numbers per group is kept in arrays indexed by slot. `SlotIndex` gives every distinct key a slot,
+remembered by the 128-bit hash of the key columns (key values themselves are not kept: every delta that touches a
+group carries them). `Touched` says which groups a delta touches. Freed slots are used again, so arrays stay dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from millstream.operators.arrays import Integers
+from millstream.operators.kernels import group_slots
+from millstream.zset.group_table import GroupTable
+from millstream.zset.hashing import Seeds, hash_columns
+
+Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The groups of a delta: `groups[i]` is the group of row i, `first[g]` a row of group g, `slots[g]` its slot."""
+
+    groups: Integers
+    first: Integers
+    slots: Integers
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return len(self.first)
+
+
+class SlotIndex:
+    """Slots by key. `capacity`: all slots are below it; it grows by doubling."""
+
+    def __init__(self, seeds: Seeds) -> None:
+        self._seeds = seeds
+        self._table = GroupTable()
+        self._mark: Integers = np.full(64, -1, np.int64)
+
+    @property
+    def capacity(self) -> int:
+        """Length that arrays indexed by slot need."""
+        return len(self._mark)
+
+    @property
+    def nbytes(self) -> int:
+        """Estimated bytes: two hashes and a slot in a table at most half full, and the marks."""
+        return 48 * self._table.size + self._mark.nbytes
+
+    def touch(self, columns: Sequence[pa.Array], num_rows: int) -> Touched:
+        """The groups of `num_rows` rows by their key columns; unknown keys get slots. O(rows)."""
+        slots = self._table.slots(
+            hash_columns(columns, num_rows, self._seeds.key), hash_columns(columns, num_rows, self._seeds.row)
+        )
+        while self._table.size > len(self._mark):
+            self._mark = np.full(2 * len(self._mark), -1, np.int64)
+        groups, first = group_slots(slots, self._mark)
+        return Touched(groups, first, slots[first])
+
+    def find(self, columns: Sequence[pa.Array], num_rows: int) -> Integers:
+        """The slot of every row's key, -1 for unknown keys. O(rows)."""
+        return self._table.find(
+            hash_columns(columns, num_rows, self._seeds.key), hash_columns(columns, num_rows, self._seeds.row)
+        )
+
+    def release(self, slots: Integers) -> None:
+        """Forgets the keys of these distinct slots. The caller has reset its arrays there."""
+        if len(slots):
+            self._table.release(slots)
+
+
+def grown(array: Numbers, capacity: int) -> Numbers:
+    """`array` with zeros appended to its first dimension up to `capacity`."""
+    if len(array) >= capacity:
+        return array
+    larger = np.zeros((capacity, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger  # type: ignore[return-value]  # zeros() has the dtype and rank of `array`
