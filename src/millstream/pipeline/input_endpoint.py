@@ -172,6 +172,7 @@ class InputEndpoint:
             totals.processed_bytes += received - attributed
             if records:
                 self._control.engine_wakeup.notify()
+            self._control.progress.notify_all()
 
     def add_parse_errors(self, errors: Sequence[ParseError]) -> None:
         """Count errors and keep the latest."""
