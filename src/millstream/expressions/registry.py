@@ -13,7 +13,18 @@ from millstream.expressions.coercion import build_cast, coerce, comparison_type,
 from millstream.expressions.conditional import build_case
 from millstream.expressions.errors import TypeCheckError, cannot_apply, no_match, not_implemented, type_text
 from millstream.expressions.function import Function
-from millstream.expressions.functions import arithmetic, comparison, conditional, logic
+from millstream.expressions.functions import (
+    arithmetic,
+    collections,
+    comparison,
+    conditional,
+    datetime,
+    intervals,
+    logic,
+    numeric,
+    patterns,
+    strings,
+)
 from millstream.expressions.functions.comparison import check_between
 from millstream.expressions.nodes import Expression
 
@@ -40,6 +51,12 @@ FUNCTIONS: dict[str, Function] = {
     **logic.FUNCTIONS,
     **arithmetic.FUNCTIONS,
     **conditional.FUNCTIONS,
+    **numeric.FUNCTIONS,
+    **strings.FUNCTIONS,
+    **patterns.FUNCTIONS,
+    **intervals.FUNCTIONS,
+    **datetime.FUNCTIONS,
+    **collections.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"))

@@ -1,0 +1,288 @@
+"""ARRAY, MAP and ROW values: construction, access to members, sizes (sql.md §7.8, §7.9; the basics)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millstream.expressions.coercion import build_cast, coerce, comparison_type, is_null_literal, least_restrictive
+from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
+from millstream.expressions.function import MAP, Function, Options, check_count, function, simple, table
+from millstream.expressions.nested import order_key
+from millstream.expressions.nodes import Call, Expression, Literal
+from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, join, on_arrays, valid_of, values_of
+from millstream.types import Field, Kind, SqlType, arrow_type
+from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, array, map_of, struct
+
+ROW_BY_ROW = ("MAP construction", "m[k]", "MAP_CONTAINS_KEY", "ARRAY_CONTAINS", "ARRAY_POSITION")
+
+
+# ---- construction ------------------------------------------------------------------------------------------------
+
+
+def _resolve_array(arguments: Sequence[Expression], _: Options) -> Expression:
+    element = least_restrictive([a.type for a in arguments], "ARRAY")
+    typed = tuple(coerce(a, element) for a in arguments)
+    return Call(array(element, nullable=False), "ARRAY", typed)
+
+
+def _implement_array(call: Call) -> Kernel:
+    """Interleaves the item columns: row 0 of each, row 1 of each ..."""
+    data_type, width = arrow_type(call.type), len(call.arguments)
+
+    def kernel(*items: Value) -> Value:
+        length = next((len(v) for v in items if not is_scalar(v)), None)
+        rows = length or 1
+        if width == 0:
+            return pa.scalar([], data_type)
+        stacked = pa.concat_arrays([broadcast(v, rows) for v in items])
+        order = (np.arange(rows)[:, None] + np.arange(width)[None, :] * rows).ravel()
+        offsets = np.arange(rows + 1, dtype=np.int64) * width
+        children = [stacked.take(pa.array(order))]
+        made = pa.Array.from_buffers(data_type, rows, [None, pa.py_buffer(offsets)], children=children)
+        return made[0] if length is None else made
+
+    return kernel
+
+
+def _resolve_row(arguments: Sequence[Expression], _: Options) -> Expression:
+    fields = tuple(Field(f"EXPR${i}", a.type) for i, a in enumerate(arguments))
+    return Call(struct(fields, nullable=False), "ROW", tuple(arguments))
+
+
+def _implement_row(call: Call) -> Kernel:
+    data_type = arrow_type(call.type)
+    fields = [data_type.field(i) for i in range(data_type.num_fields)]
+    return on_arrays(lambda *parts: pa.StructArray.from_arrays(list(parts), fields=fields))
+
+
+def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expression:
+    """MAP[k, v, ...] with the option ENTRIES, else MAP(keys, values)."""
+    if options == ("ENTRIES",):
+        keys = least_restrictive([a.type for a in arguments[0::2]], "MAP")
+        values = least_restrictive([a.type for a in arguments[1::2]], "MAP")
+        pairs = zip(arguments[0::2], arguments[1::2], strict=True)
+        typed = tuple(e for k, v in pairs for e in (coerce(k, keys), coerce(v, values)))
+        return Call(map_of(keys, values, nullable=False), "MAP", typed, options)
+    check_count("MAP", len(arguments), 2, 2)
+    key_array, value_array = arguments
+    if key_array.type.component is None or value_array.type.component is None:
+        raise cannot_apply("MAP", arguments)
+    nullable = key_array.type.nullable or value_array.type.nullable
+    return Call(map_of(key_array.type.component, value_array.type.component, nullable), "MAP", tuple(arguments))
+
+
+def sorted_entries(pairs: Any) -> list[tuple[Any, Any]]:
+    """Map entries in key order, the last value of repeated keys."""
+    entries = {}
+    for key, value in pairs:
+        entries[order_key(key)] = (key, value)
+    return [entries[k] for k in sorted(entries)]
+
+
+def _implement_map(call: Call) -> Kernel:
+    data_type = arrow_type(call.type)
+
+    def of_entries(*items: pa.Array) -> pa.Array:
+        rows = zip(*(item.to_pylist() for item in items), strict=True)
+        return pa.array([sorted_entries(zip(r[0::2], r[1::2], strict=True)) for r in rows], data_type)
+
+    def of_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
+        pairs = zip(keys.to_pylist(), values.to_pylist(), strict=True)
+        made = [None if k is None or v is None else sorted_entries(zip(k, v, strict=False)) for k, v in pairs]
+        return pa.array(made, data_type)
+
+    return on_arrays(of_entries if call.options else of_arrays)
+
+
+# ---- access ------------------------------------------------------------------------------------------------------
+
+
+def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expression:
+    """a[i] and m[k]; an integer literal also takes the i-th field of a ROW."""
+    check_count("ITEM", len(arguments), 2, 2)
+    collection, index = arguments
+    sql_type = collection.type
+    if sql_type.kind is Kind.ARRAY and sql_type.component is not None:
+        if not (index.type.is_integer or is_null_literal(index)):
+            raise cannot_apply("ITEM", arguments)
+        return Call(sql_type.component.with_nullable(True), "ITEM", (collection, build_cast(index, BIGINT)), options)
+    if sql_type.kind is Kind.MAP and sql_type.key is not None and sql_type.value is not None:
+        comparison_type(sql_type.key, index.type)
+        key = coerce(index, sql_type.key)
+        return Call(sql_type.value.with_nullable(True), "ITEM", (collection, key))
+    if sql_type.kind is Kind.STRUCT and isinstance(index, Literal):
+        if isinstance(index.value, int) and 1 <= index.value <= len(sql_type.fields):
+            return _field(collection, index.value - 1)
+        names = [field.name for field in sql_type.fields]
+        if index.value in names:
+            return _field(collection, names.index(str(index.value)))
+    raise TypeCheckError(f"Cannot apply indexing to arguments of type '{type_text(sql_type)}[{type_text(index.type)}]'")
+
+
+def _implement_item(call: Call) -> Kernel:
+    data_type = arrow_type(call.type)
+    if call.arguments[0].type.kind is Kind.MAP:
+        return on_arrays(lambda maps, keys: pa.array(_lookup(maps, keys), data_type))
+    base = 0 if "SAFE_OFFSET" in call.options else 1
+    return on_arrays(lambda lists, index: element_at(lists, values_of(index) - base, valid_of(index)))
+
+
+def element_at(lists: pa.Array, position: Any, valid: Any) -> pa.Array:
+    """Element `position` (0-based) of each list; NULL outside of it."""
+    offsets = np.asarray(lists.offsets)
+    lengths = np.diff(offsets)
+    inside = (position >= 0) & (position < lengths)
+    mask = valid_of(lists)
+    for present in (valid, mask):
+        if present is not None:
+            inside &= present
+    where = np.where(inside, offsets[:-1] + position, 0)
+    return lists.values.take(pa.array(where, mask=~inside))
+
+
+def _lookup(maps: pa.Array, keys: pa.Array) -> list[Any]:
+    found = []
+    for entries, key in zip(maps.to_pylist(), keys.to_pylist(), strict=True):
+        wanted = order_key(key)
+        hits = [v for k, v in entries or () if key is not None and order_key(k) == wanted]
+        found.append(hits[-1] if hits else None)
+    return found
+
+
+def _field(value: Expression, position: int) -> Expression:
+    member = value.type.fields[position]
+    return Call(member.type.with_nullable(member.type.nullable or value.type.nullable), "FIELD", (value,), (position,))
+
+
+def _resolve_field(arguments: Sequence[Expression], options: Options) -> Expression:
+    """row.name; the option is the name, which the call replaces by the position."""
+    check_count("FIELD", len(arguments), 1, 1)
+    names = [field.name for field in arguments[0].type.fields]
+    if options[0] not in names:
+        raise TypeCheckError(f"Column '{options[0]}' not found in any table")
+    return _field(arguments[0], names.index(options[0]))
+
+
+def _implement_field(call: Call) -> Kernel:
+    position = call.options[0]
+
+    def kernel(rows: pa.Array) -> pa.Array:
+        return rows.flatten()[position]
+
+    return on_arrays(kernel)
+
+
+# ---- sizes, membership -------------------------------------------------------------------------------------------
+
+
+def _resolve_cardinality(arguments: Sequence[Expression], _: Options) -> Expression:
+    check_count("CARDINALITY", len(arguments), 1, 1)
+    if arguments[0].type.kind not in (Kind.ARRAY, Kind.MAP):
+        raise cannot_apply(
+            "CARDINALITY", arguments, ["CARDINALITY(<MULTISET>)", "CARDINALITY(<ARRAY>)", "CARDINALITY(<MAP>)"]
+        )
+    return Call(INTEGER.with_nullable(arguments[0].type.nullable), "CARDINALITY", tuple(arguments))
+
+
+def _cardinality(value: pa.Array) -> pa.Array:
+    return join(np.diff(np.asarray(value.offsets)).astype(np.int32), valid_of(value), pa.int32())
+
+
+def _resolve_membership(name: str, result: SqlType) -> Any:
+    def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
+        check_count(name, len(arguments), 2, 2)
+        collection, element = arguments
+        component = collection.type.component
+        if collection.type.kind is not Kind.ARRAY or component is None:
+            raise cannot_apply(name, arguments)
+        if not is_null_literal(element) and component.is_string is not element.type.is_string:
+            raise TypeCheckError(f"{type_text(component)} is not comparable to {type_text(element.type)}")
+        return Call(result.with_nullable(collection.type.nullable), name, (collection, coerce(element, component)))
+
+    return resolve
+
+
+def _position(items: list[Any], element: Any) -> int:
+    wanted = order_key(element)
+    return next((i for i, item in enumerate(items, 1) if order_key(item) == wanted), 0)
+
+
+def _positions(lists: pa.Array, elements: pa.Array) -> list[int | None]:
+    rows = zip(lists.to_pylist(), elements.to_pylist(), strict=True)
+    return [None if items is None else _position(items, element) for items, element in rows]
+
+
+def _contains(lists: pa.Array, elements: pa.Array) -> pa.Array:
+    return pc.greater(pa.array(_positions(lists, elements), pa.int64()), 0)
+
+
+def _resolve_contains_key(arguments: Sequence[Expression], _: Options) -> Expression:
+    check_count("MAP_CONTAINS_KEY", len(arguments), 2, 2)
+    collection, key = arguments
+    if collection.type.kind is not Kind.MAP or collection.type.key is None:
+        raise cannot_apply("MAP_CONTAINS_KEY", arguments)
+    nullable = collection.type.nullable or key.type.nullable
+    return Call(BOOLEAN.with_nullable(nullable), "MAP_CONTAINS_KEY", (collection, coerce(key, collection.type.key)))
+
+
+def _contains_key(maps: pa.Array, keys: pa.Array) -> pa.Array:
+    rows = zip(maps.to_pylist(), keys.to_pylist(), strict=True)
+    found = [
+        None if entries is None or key is None else any(order_key(k) == order_key(key) for k, _ in entries)
+        for entries, key in rows
+    ]
+    return pa.array(found, pa.bool_())
+
+
+def _parts(of_keys: bool, call: Call) -> Kernel:
+    """MAP_KEYS and MAP_VALUES share the offsets of the map."""
+    data_type = arrow_type(call.type)
+
+    def kernel(maps: pa.Array) -> pa.Array:
+        offsets = np.asarray(maps.offsets).astype(np.int64)
+        mask = valid_of(maps)
+        bits = None if mask is None else pa.array(mask).buffers()[1]
+        children = [maps.keys if of_keys else maps.items]
+        return pa.Array.from_buffers(data_type, len(maps), [bits, pa.py_buffer(offsets)], children=children)
+
+    return on_arrays(kernel)
+
+
+def _component(arguments: Sequence[Expression], of_keys: bool) -> SqlType:
+    member = arguments[0].type.key if of_keys else arguments[0].type.value
+    assert member is not None
+    return array(member)
+
+
+FUNCTIONS = table(
+    Function("ARRAY", _resolve_array, _implement_array, doc="ARRAY[a, ...]"),
+    Function("ROW", _resolve_row, _implement_row, doc="ROW(a, ...)"),
+    Function("MAP", _resolve_map, _implement_map, doc="MAP[k, v, ...] (option ENTRIES) or MAP(keys, values)."),
+    Function("ITEM", _resolve_item, _implement_item, doc="a[i], m[k]; NULL where there is no such member."),
+    Function("FIELD", _resolve_field, _implement_field, doc="row.name"),
+    Function("CARDINALITY", _resolve_cardinality, simple(on_arrays(_cardinality)), doc="Number of members."),
+    Function(
+        "ARRAY_CONTAINS",
+        _resolve_membership("ARRAY_CONTAINS", BOOLEAN),
+        simple(on_arrays(_contains)),
+        doc="Membership.",
+    ),
+    Function(
+        "ARRAY_POSITION",
+        _resolve_membership("ARRAY_POSITION", BIGINT),
+        simple(on_arrays(lambda a, e: pa.array(_positions(a, e), pa.int64()))),
+        doc="First position of an element, or 0.",
+    ),
+    Function(
+        "MAP_CONTAINS_KEY", _resolve_contains_key, simple(on_arrays(_contains_key)), doc="Whether a key is there."
+    ),
+    function("MAP_KEYS", [MAP], lambda a: _component(a, True), lambda c: _parts(True, c), doc="Keys in order."),
+    function("MAP_VALUES", [MAP], lambda a: _component(a, False), lambda c: _parts(False, c), doc="Values by key."),
+    ARRAY_LENGTH="CARDINALITY",
+    ARRAY_SIZE="CARDINALITY",
+)

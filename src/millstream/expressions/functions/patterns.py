@@ -1,0 +1,160 @@
+"""LIKE, ILIKE, RLIKE and REGEXP_REPLACE (sql.md §7.3).
+
+LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a backslash or
+an ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of Rust's `regex` except
+that `\\d` and `\\w` know only ASCII; those two are rewritten to Unicode classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millstream.errors import EvaluationError
+from millstream.expressions.errors import cannot_apply
+from millstream.expressions.function import (
+    TEXT,
+    Function,
+    Options,
+    any_nullable,
+    check_count,
+    convert_arguments,
+    function,
+    table,
+)
+from millstream.expressions.nodes import Call, Expression
+from millstream.expressions.rows import by_distinct
+from millstream.expressions.vectors import Kernel
+from millstream.types.sql_type import BOOLEAN, VARCHAR
+
+_TEXT = pa.large_string()
+_UNICODE_CLASSES = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": r"\p{L}\p{M}\p{Nd}\p{Pc}"}
+
+
+def like_regex(pattern: str, escape: str | None) -> str:
+    """The regular expression of a LIKE pattern."""
+    parts, position = [], 0
+    while position < len(pattern):
+        char = pattern[position]
+        if escape is not None and char == escape:
+            position += 1
+            if position == len(pattern) or pattern[position] not in ("%", "_", escape):
+                raise EvaluationError(f"Invalid escape sequence '{pattern}', {position - 1}")
+            parts.append(re.escape(pattern[position]))
+        else:
+            parts.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
+        position += 1
+    return f"(?s)^{''.join(parts)}$"
+
+
+def _like(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:
+    if escape is not None and len(escape) != 1:
+        raise EvaluationError(f"Invalid escape character '{escape}'")
+    if escape is None and "\\" not in pattern:
+        return pc.match_like(array, pattern)
+    return pc.match_substring_regex(array, like_regex(pattern, escape))
+
+
+def _ilike(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:
+    return _like(pc.utf8_lower(array), pattern.lower(), escape)
+
+
+def unicode_classes(pattern: str) -> str:
+    """The pattern with `\\d`, `\\D` and `\\w` meaning Unicode digits and word characters."""
+    parts: list[str] = []
+    position, in_class = 0, False
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\" and position + 1 < len(pattern):
+            letter = pattern[position + 1]
+            known = _UNICODE_CLASSES.get(letter)
+            if known is None:
+                parts.append(char + letter)
+            else:
+                parts.append(f"[{known}]" if letter == "w" and not in_class else known)
+            position += 2
+            continue
+        in_class = (in_class or char == "[") and char != "]"
+        parts.append(char)
+        position += 1
+    return "".join(parts)
+
+
+def _rlike(array: pa.Array, pattern: str) -> pa.Array:
+    try:
+        return pc.match_substring_regex(array, unicode_classes(pattern))
+    except pa.ArrowInvalid as error:
+        raise EvaluationError(f"Invalid regular expression in RLIKE '{pattern}': {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("Invalid regular expression: ")
+
+
+_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{([^}]*)\})|(\\)")
+
+
+def rewrite_replacement(pattern: str, replacement: str) -> str:
+    """A `$1`-style replacement text in RE2's notation; unknown groups are empty."""
+    names = re.findall(r"(?<!\\)\((?!\?(?!P?<[A-Za-z_]))(?:\?P?<(\w+)>)?", pattern)
+    numbers = {name: str(number) for number, name in enumerate(names, 1) if name}
+
+    def translate(match: re.Match[str]) -> str:
+        if match[3]:
+            return r"\\"
+        reference = match[1] or match[2]
+        if reference is None:
+            return "$"
+        number = numbers.get(reference, reference)
+        return f"\\{number}" if number.isdigit() and int(number) <= min(len(names), 9) else ""
+
+    return _REFERENCE.sub(translate, replacement)
+
+
+def _regexp_replace(array: pa.Array, pattern: str, replacement: str = "") -> pa.Array:
+    rewritten = rewrite_replacement(pattern, replacement)
+    try:
+        return pc.replace_substring_regex(array, pattern=unicode_classes(pattern), replacement=rewritten)
+    except pa.ArrowInvalid as error:
+        raise EvaluationError(f"Invalid regular expression in REPLACE '{pattern}': {_reason(error)}") from None
+
+
+def _matching(name: str, kernel: Callable[..., pa.Array], most: int) -> Function:
+    """A predicate over a string and a pattern; `NOT name` wraps it."""
+    canonical = name.removeprefix("NOT ")
+
+    def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
+        check_count(name, len(arguments), 2, most)
+        if any(TEXT.convert(argument) is None for argument in arguments):
+            raise cannot_apply(name, arguments)
+        typed = convert_arguments(canonical, [TEXT], arguments)
+        found = Call(BOOLEAN.with_nullable(any_nullable(typed)), canonical, typed)
+        return found if name == canonical else Call(found.type, "NOT", (found,))
+
+    def implement(call: Call) -> Kernel:
+        return by_distinct(kernel, pa.bool_(), len(call.arguments) - 1)
+
+    return Function(name, resolve, implement, fallible=lambda c: len(c.arguments) > 2 or name == "RLIKE", doc=name)
+
+
+def _implement_replace(call: Call) -> Kernel:
+    return by_distinct(_regexp_replace, _TEXT, len(call.arguments) - 1)
+
+
+FUNCTIONS = table(
+    *(_matching(f"{negation}LIKE", _like, 3) for negation in ("", "NOT ")),
+    *(_matching(f"{negation}ILIKE", _ilike, 3) for negation in ("", "NOT ")),
+    *(_matching(f"{negation}RLIKE", _rlike, 2) for negation in ("", "NOT ")),
+    function(
+        "REGEXP_REPLACE",
+        [TEXT, TEXT, TEXT],
+        VARCHAR,
+        _implement_replace,
+        optional=1,
+        fallible=lambda _: True,
+        doc="Replaces every match of a regular expression.",
+    ),
+)

@@ -1,0 +1,65 @@
+"""The last resort: functions that are computed row by row in Python, for want of an Arrow kernel.
+
+Each module that uses `per_row` says so in its `ROW_BY_ROW`. Where few distinct values decide the work (patterns,
+formats, zone names) `by_distinct` runs a vectorised kernel once for each of them instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, on_arrays, scatter
+
+
+def per_row(function: Callable[..., Any], data_type: pa.DataType) -> Kernel:
+    """The strict kernel that calls `function` with the Python values of each row without NULLs."""
+
+    def kernel(*arrays: pa.Array) -> pa.Array:
+        rows = zip(*(array.to_pylist() for array in arrays), strict=True)
+        return pa.array([None if any(v is None for v in row) else function(*row) for row in rows], data_type)
+
+    return on_arrays(kernel)
+
+
+def by_distinct(kernel: Callable[..., pa.Array], data_type: pa.DataType, constants: int = 1) -> Kernel:
+    """The strict kernel that calls `kernel(array, *constants)` for each distinct combination of the last arguments.
+
+    Usually those are scalars and there is one combination.
+    """
+
+    def apply(*values: Value) -> Value:
+        subjects, parameters = values[:-constants], values[-constants:]
+        if all(is_scalar(p) for p in parameters):
+            length = next((len(v) for v in subjects if not is_scalar(v)), None)
+            if not all(p.is_valid for p in parameters):
+                return pa.scalar(None, data_type) if length is None else pa.nulls(length, data_type)
+            arrays = [broadcast(v, length or 1) for v in subjects]
+            result = kernel(*arrays, *(p.as_py() for p in parameters))
+            return result[0] if length is None else result
+        length = next(len(v) for v in values if not is_scalar(v))
+        arrays = [broadcast(v, length) for v in values]
+        keys = list(zip(*(a.to_pylist() for a in arrays[-constants:]), strict=True))
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for row, key in enumerate(keys):
+            groups.setdefault(key, []).append(row)
+        pieces: list[tuple[Any, Any]] = []
+        for key, members in groups.items():
+            rows = np.array(members, np.int64)
+            if any(part is None for part in key):
+                pieces.append((rows, pa.nulls(len(rows), data_type)))
+            else:
+                chosen = [a.take(pa.array(rows)) for a in arrays[:-constants]]
+                pieces.append((rows, kernel(*chosen, *key)))
+        return scatter(pieces, length, data_type)
+
+    return apply
+
+
+def all_ascii(array: pa.Array) -> bool:
+    """Whether every string of a column is ASCII, so that bytes are characters."""
+    return bool(pc.all(pc.string_is_ascii(array), min_count=0).as_py())
