@@ -106,6 +106,12 @@ def _read_field(text: str, position: int, config: CsvParserConfig) -> tuple[str,
     return "".join(characters), position, False
 
 
+def unquoted_field(text: str, config: CsvParserConfig) -> str:
+    """The content of one field."""
+    field, _, _ = _read_field(text, 0, config)
+    return field.strip(_BLANKS) if config.trim_fields else field
+
+
 def _read_quoted(text: str, position: int, config: CsvParserConfig, characters: list[str]) -> int:
     """Collect the characters of a quoted part; returns the position after the closing quote."""
     end = len(text)

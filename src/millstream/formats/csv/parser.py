@@ -6,6 +6,7 @@ from __future__ import annotations
 from millstream.formats.base import ParsedBlock, Parser
 from millstream.formats.csv.config import CsvParserConfig
 from millstream.formats.csv.exact import ExactParser, StreamState
+from millstream.formats.csv.fast import FastParser
 from millstream.formats.csv.split import RecordSplitter
 from millstream.types import Relation
 
@@ -17,6 +18,7 @@ class CsvParser(Parser):
     def __init__(self, relation: Relation, config: CsvParserConfig) -> None:
         self._config = config
         self._exact = ExactParser(relation, config)
+        self._fast = FastParser(relation, config)
         self._splitter = RecordSplitter(config)
         self._state = StreamState(1, config.headers)
 
@@ -27,7 +29,10 @@ class CsvParser(Parser):
         return self._splitter.split(buffer)
 
     def parse(self, block: bytes) -> ParsedBlock:
-        return self._exact.parse(block, self._state)
+        if not block:
+            return ParsedBlock(())
+        fast = self._fast.parse(block, self._state)
+        return self._exact.parse(block, self._state) if fast is None else fast
 
     def restart(self) -> None:
         self._splitter.reset()

@@ -1,0 +1,147 @@
+"""The fast JSON path: a whole block scanned into spans, then columns built from them.
+
+It handles whatever `scan` accepts, bad values included. It declines (returns None) for blocks that are not well-formed
+throughout and for array mode with a bad value in it, where whole arrays are at stake: the exact path decides those.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from millstream.formats.base import ParsedBlock
+from millstream.formats.columns.block import build_block
+from millstream.formats.columns.convert import ColumnPlan, Syntax
+from millstream.formats.columns.spans import ESCAPED, STRING, ScannedRows, Spans
+from millstream.formats.json import scan as scanner
+from millstream.formats.json.config import JsonParserConfig, UpdateFormat
+from millstream.formats.json.values import Converter, nullable_converter
+from millstream.formats.rows import absent_value
+from millstream.formats.utf8 import is_utf8
+from millstream.formats.values.json_text import decode
+from millstream.types import Kind, Relation
+
+_MODES = {
+    UpdateFormat.RAW: scanner.RAW,
+    UpdateFormat.INSERT_DELETE: scanner.INSERT_DELETE,
+    UpdateFormat.DEBEZIUM: scanner.DEBEZIUM,
+}
+
+
+class FastParser:
+    """Parses blocks for one table. Stateless."""
+
+    def __init__(self, relation: Relation, config: JsonParserConfig) -> None:
+        self._relation = relation
+        self._config = config
+        self._names = _name_tables(relation)
+        syntax = Syntax(strings=False, flavor=config.flavor)
+        self._plans = [
+            ColumnPlan(column, syntax, _exact(_converter(column.type, config)), absent_value(relation, c))
+            for c, column in enumerate(relation.columns)
+        ]
+
+    def parse(self, block: bytes, first_event: int) -> tuple[ParsedBlock, int] | None:
+        """The block's contents and its number of events, or None: the exact path must take it."""
+        rows = self._scan(block)
+        if rows is None:
+            return None
+        result = build_block(self._relation, self._plans, rows, first_event, "JSON")
+        if result.errors and self._config.array:
+            return None
+        return result, len(rows.event_starts)
+
+    def _scan(self, block: bytes) -> ScannedRows | None:
+        if not is_utf8(block):
+            return None
+        # Every event, and every row, begins with a bracket of its own.
+        capacity = block.count(b"{") + block.count(b"[") + 4
+        shape = (len(self._plans), capacity)
+        kinds = np.zeros(shape, np.uint8)
+        starts, ends = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        operations = np.empty(capacity, np.int8)
+        events, event_starts, event_ends = (np.empty(capacity, np.int64) for _ in range(3))
+        stack = np.empty(scanner.MAX_DEPTH, np.int64)
+        buffer = np.frombuffer(block, np.uint8)
+        arrays = (kinds, starts, ends, operations, events, event_starts, event_ends)
+        places = [_address(array) for array in arrays]
+        names = [_address(array) for array in self._names]
+        table = np.array([*names, len(self._plans), *places[:3], capacity, _address(stack), *places[3:]], np.int64)
+        status, num_rows, num_events = scanner.scan(
+            _address(buffer),
+            len(block),
+            _MODES[self._config.update_format],
+            self._config.array,
+            self._config.single_lines,
+            bool(self._relation.primary_key),
+            _address(table),
+        )
+        if status != scanner.DONE:
+            return None
+        all_inserts = bool((operations[:num_rows] == 1).all())
+        rows = ScannedRows(
+            buffer,
+            kinds[:, :num_rows],
+            starts[:, :num_rows],
+            ends[:, :num_rows],
+            None if all_inserts else operations[:num_rows],
+            events[:num_rows],
+            event_starts[:num_events],
+            event_ends[:num_events],
+        )
+        return rows if all_inserts else _in_order_of_application(rows)
+
+
+def _converter(sql_type: Any, config: JsonParserConfig) -> Converter:
+    if sql_type.kind is not Kind.VARIANT:
+        sql_type = sql_type.with_nullable(True)
+    return nullable_converter(sql_type, config.flavor)
+
+
+def _exact(convert: Converter) -> Any:
+    """The conversion of one span by decoding its JSON text."""
+
+    def from_span(spans: Spans, row: int) -> Any:
+        quotes = 1 if spans.kinds[row] in (STRING, ESCAPED) else 0
+        text = spans.buffer[spans.starts[row] - quotes : spans.ends[row] + quotes].tobytes().decode()
+        return convert(decode(text))
+
+    return from_span
+
+
+def _in_order_of_application(rows: ScannedRows) -> ScannedRows:
+    """Within an event: delete, insert, update, however the event lists them."""
+    assert rows.operations is not None
+    same_event = rows.events[1:] == rows.events[:-1]
+    if not (same_event & (rows.operations[1:] < rows.operations[:-1])).any():
+        return rows
+    order = np.lexsort((rows.operations, rows.events))
+    return ScannedRows(
+        rows.buffer,
+        np.ascontiguousarray(rows.kinds[:, order]),
+        np.ascontiguousarray(rows.starts[:, order]),
+        np.ascontiguousarray(rows.ends[:, order]),
+        rows.operations[order],
+        rows.events[order],
+        rows.event_starts,
+        rows.event_ends,
+    )
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    return int(array.ctypes.data)
+
+
+def _name_tables(relation: Relation) -> tuple[Any, Any, Any, Any]:
+    """Column names for the scanner: as they are, and in lower case (nothing for quoted names)."""
+    exact = [column.name.encode() for column in relation.columns]
+    folded = [b"" if column.case_sensitive else column.name.lower().encode() for column in relation.columns]
+    return (*_packed(exact), *_packed(folded))
+
+
+def _packed(names: list[bytes]) -> tuple[Any, Any]:
+    offsets = np.zeros(len(names) + 1, np.int64)
+    np.cumsum([len(name) for name in names], out=offsets[1:])
+    return np.frombuffer(b"".join(names) + b"\0", np.uint8), offsets
