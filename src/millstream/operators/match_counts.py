@@ -66,7 +66,7 @@ class RowMatches:
         self._matches: Integers = np.zeros(64, np.int64)
 
     def set_counts(self, delta: Delta, counts: Integers) -> None:
-        """Adds rows, each with the number of partners that it has now. Rows whose multiplicity is zero are forgotten."""
+        """Adds rows, each with the number of partners that it has now. Rows of multiplicity zero are forgotten."""
         touched = self._index.touch(delta.columns, delta.num_rows)
         self._weights = grown(self._weights, self._index.capacity)
         self._matches = grown(self._matches, self._index.capacity)

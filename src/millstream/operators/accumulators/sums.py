@@ -3,7 +3,7 @@
 | argument | state | result |
 |---|---|---|
 | integers of at most 32 bits, months | count, int64 | range checked; AVG truncates |
-| BIGINT, UBIGINT, DECIMAL, durations | count, 192-bit integer | exact, range checked; AVG truncates at the column's scale |
+| BIGINT, UBIGINT, DECIMAL, durations | count, 192-bit integer | exact, range checked; AVG truncates |
 | REAL, DOUBLE | count, sum of finite values as a pair of doubles, counts of NaN and infinities | rounded once |
 
 Integer states are exact, so deletions undo insertions. The pair of doubles keeps 106 bits: a deletion leaves an error

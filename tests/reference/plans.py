@@ -1,0 +1,242 @@
+"""Plans evaluated from scratch, row by row in plain Python: what every operator must agree with.
+
+A relation is a Counter of rows (tuples of Python values) to multiplicities. NaN is represented by the constant `NAN`
+so that it equals itself; NULL is None. Slow and obvious on purpose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal
+from millstream.plan import nodes
+from millstream.types import Kind
+
+NAN = math.nan
+Row = tuple[Any, ...]
+Bag = Counter[Row]
+
+
+def normal(value: Any) -> Any:
+    """The one representative of equal values: one NaN, no negative zero, hashable lists."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return NAN
+        return value + 0.0
+    if isinstance(value, list):
+        return tuple(normal(v) for v in value)
+    if isinstance(value, dict):
+        return tuple((k, normal(v)) for k, v in value.items())
+    return value
+
+
+def order(value: Any) -> Any:
+    """A sort key for the total order of sql.md §4.3: NULL smallest, NaN greatest."""
+    if value is None:
+        return (0,)
+    if isinstance(value, float):
+        return (1, math.isnan(value), 0.0 if math.isnan(value) else value)
+    if isinstance(value, tuple):
+        return (1, tuple(order(v) for v in value))
+    return (1, value)
+
+
+def expand(bag: Bag) -> Iterable[Row]:
+    """Rows as often as they occur."""
+    for row, count in bag.items():
+        for _ in range(count):
+            yield row
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "<": lambda a, b: order(a) < order(b),
+    "=": lambda a, b: order(a) == order(b),
+    ">": lambda a, b: order(a) > order(b),
+}
+
+
+def value(expression: Expression, row: Row) -> Any:
+    """The value of an expression of column references, literals and a few strict functions."""
+    if isinstance(expression, ColumnRef):
+        return row[expression.index]
+    if isinstance(expression, Literal):
+        return expression.value
+    if isinstance(expression, Cast):
+        return value(expression.argument, row)
+    assert isinstance(expression, Call)
+    arguments = [value(argument, row) for argument in expression.arguments]
+    return None if None in arguments else _FUNCTIONS[expression.name](*arguments)
+
+
+def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
+    """The bag of rows of `plan`."""
+    inputs = [evaluate(child, tables) for child in plan.inputs]
+    result: Bag = Counter()
+    match plan:
+        case nodes.Scan():
+            result = Counter(tables[plan.relation])
+        case nodes.Values():
+            for cells in plan.rows:
+                result[tuple(value(cell, ()) for cell in cells)] += 1
+        case nodes.Project():
+            for row, count in inputs[0].items():
+                result[tuple(value(e, row) for e in plan.expressions)] += count
+        case nodes.Filter():
+            result = Counter({r: n for r, n in inputs[0].items() if value(plan.predicate, r) is True})
+        case nodes.Join():
+            result = _join(plan, inputs[0], inputs[1])
+        case nodes.Aggregate():
+            result = _aggregate(plan, inputs[0])
+        case nodes.Distinct():
+            result = Counter({row: 1 for row, count in inputs[0].items() if count > 0})
+        case nodes.UnionAll():
+            for bag in inputs:
+                for row, count in bag.items():
+                    result[row] += count
+        case nodes.Except():
+            for row, count in inputs[0].items():
+                other = inputs[1][row]
+                result[row] = max(0, count - other) if plan.all else int(count > 0 and other == 0)
+        case nodes.Intersect():
+            for row, count in inputs[0].items():
+                other = inputs[1][row]
+                result[row] = min(count, other) if plan.all else int(count > 0 and other > 0)
+        case nodes.TopK():
+            result = _top_k(plan, inputs[0])
+        case nodes.Hop():
+            for row, count in inputs[0].items():
+                for window in _windows(plan, row[plan.time_column]):
+                    result[row + window] += count
+        case _:
+            raise AssertionError(plan)
+    return Counter({row: count for row, count in result.items() if count})
+
+
+def _join(plan: nodes.Join, left: Bag, right: Bag) -> Bag:
+    def matches(a: Row, b: Row) -> bool:
+        for i, j, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True):
+            if (a[i] is None or b[j] is None) and not (null_safe and a[i] is None and b[j] is None):
+                return False
+            if order(a[i]) != order(b[j]):
+                return False
+        return plan.residual is None or value(plan.residual, a + b) is True
+
+    result: Bag = Counter()
+    kind = plan.kind
+    for a, n in left.items():
+        partners = [b for b in right if matches(a, b)]
+        if kind in (nodes.JoinKind.SEMI, nodes.JoinKind.ANTI):
+            if bool(partners) == (kind is nodes.JoinKind.SEMI):
+                result[a] += n
+            continue
+        for b in partners:
+            result[a + b] += n * right[b]
+        if not partners and kind in (nodes.JoinKind.LEFT, nodes.JoinKind.FULL):
+            result[a + (None,) * len(plan.right.schema)] += n
+    if kind in (nodes.JoinKind.RIGHT, nodes.JoinKind.FULL):
+        for b, n in right.items():
+            if not any(matches(a, b) for a in left):
+                result[(None,) * len(plan.left.schema) + b] += n
+    return result
+
+
+def _aggregate(plan: nodes.Aggregate, bag: Bag) -> Bag:
+    groups: dict[Row, list[Row]] = defaultdict(list)
+    if not plan.group:
+        groups[()] = []
+    for row in expand(bag):
+        groups[tuple(row[g] for g in plan.group)].append(row)
+    return Counter({key + tuple(call(c, rows) for c in plan.calls): 1 for key, rows in groups.items()})
+
+
+def call(aggregate: nodes.AggregateCall, rows: list[Row]) -> Any:
+    """The value of one aggregate over a group's rows."""
+    if aggregate.filter is not None:
+        rows = [row for row in rows if row[aggregate.filter] is True]
+    cells = [tuple(row[a] for a in aggregate.arguments) for row in rows]
+    name = aggregate.function
+    if name in ("ARG_MIN", "ARG_MAX"):
+        cells = [cell for cell in cells if cell[1] is not None]
+    else:
+        cells = [cell for cell in cells if None not in cell]
+    if aggregate.distinct:
+        cells = list(dict.fromkeys(cells))
+    if name == "COUNT":
+        return len(cells)
+    values = [cell[0] for cell in cells]
+    if name == "COUNTIF":
+        return sum(values)
+    if not values:
+        return None
+    if name == "SUM":
+        return total(values)
+    if name == "AVG":
+        return average(values, aggregate.type.kind, aggregate.type.scale)
+    if name in ("MIN", "MAX"):
+        return (min if name == "MIN" else max)(values, key=order)
+    if name in ("ARG_MIN", "ARG_MAX"):
+        pick = min if name == "ARG_MIN" else max
+        return pick(cells, key=lambda cell: (order(cell[1]), order(cell[0])))[0]
+    return all(values) if name == "EVERY" else any(values)
+
+
+def total(values: list[Any]) -> Any:
+    """An exact sum, rounded once."""
+    if not isinstance(values[0], float):
+        return sum(values)
+    if any(math.isnan(v) for v in values) or {math.inf, -math.inf} <= set(values):
+        return NAN
+    infinite = [v for v in values if math.isinf(v)]
+    return infinite[0] if infinite else float(sum(Fraction(v) for v in values)) + 0.0
+
+
+def average(values: list[Any], kind: Kind, scale: int | None) -> Any:
+    """The average, truncated towards zero to the type."""
+    sums = total(values)
+    if isinstance(sums, float):
+        return normal(sums / len(values))
+    if kind is Kind.DECIMAL:
+        unit = Decimal(1).scaleb(-(scale or 0))
+        return Decimal(int(sums / unit / len(values))) * unit
+    quotient = abs(sums) // len(values)
+    return quotient if sums >= 0 else -quotient
+
+
+def _top_k(plan: nodes.TopK, bag: Bag) -> Bag:
+    partitions: dict[Row, list[Row]] = defaultdict(list)
+    for row in expand(bag):
+        partitions[tuple(row[p] for p in plan.partition)].append(row)
+    result: Bag = Counter()
+    for rows in partitions.values():
+        rows.sort(key=lambda row: tuple(order(v) for v in row))
+        for key in reversed(plan.keys):
+            present = [row for row in rows if row[key.column] is not None]
+            absent = [row for row in rows if row[key.column] is None]
+            present.sort(key=lambda row, c=key.column: order(row[c]), reverse=False)
+            if key.descending:
+                present = _stable_descending(present, key.column)
+            rows = absent + present if key.nulls_first else present + absent
+        end = None if plan.limit is None else plan.offset + plan.limit
+        result.update(rows[plan.offset : end])
+    return result
+
+
+def _stable_descending(rows: list[Row], column: int) -> list[Row]:
+    """Rows already ordered by `column` ascending, now descending, equal ones in the same order."""
+    return sorted(rows, key=lambda row: order(row[column]), reverse=True)
+
+
+def _windows(plan: nodes.Hop, time: int | None) -> Iterable[Row]:
+    if time is None:
+        return
+    start = time - int(math.fmod(time - plan.offset_us, plan.slide_us)) + plan.slide_us - plan.size_us
+    for _ in range(-(-plan.size_us // plan.slide_us)):
+        yield (start, start + plan.size_us)
+        start += plan.slide_us
