@@ -30,6 +30,11 @@ NULLS, BITS, FIXED, FLOAT32, FLOAT64, TEXT, OTHER = range(7)
 KIND, WIDTH, DATA, VALID, START, BYTES = range(6)
 TABLE_WIDTH = 6
 
+# A source is the number of a table in its high bits and a position in the low ones.
+SOURCE_SHIFT = 40
+SECOND_SOURCE = 1 << SOURCE_SHIFT
+POSITION_MASK = SECOND_SOURCE - 1
+
 _LAYOUTS: dict[int, tuple[int, int]] = {
     pa.null().id: (NULLS, 0),
     pa.bool_().id: (BITS, 0),

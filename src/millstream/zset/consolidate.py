@@ -4,66 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.zset.delta import Delta, Weights
-from millstream.zset.hashing import Hashes, Seeds, hash_columns
+from millstream.zset.columns import describe
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import Seeds, hash_described
+from millstream.zset.kernels import sort_entries
+from millstream.zset.moving import gather_columns
 
-Positions = npt.NDArray[np.int64]
+
+class SortOrder(Protocol):
+    """What `sort_rows` needs to know of an ORDER BY key; plan nodes have their own class of this shape."""
+
+    @property
+    def column(self) -> int: ...
+    @property
+    def descending(self) -> bool: ...
+    @property
+    def nulls_first(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """Order by `column`; NULLs go last when ascending and first when descending unless `nulls_first` says otherwise."""
+    """Order by `column`."""
 
     column: int
     descending: bool = False
-    nulls_first: bool | None = None
-
-
-def sort_hashes(
-    key_hashes: Hashes, row_hashes: Hashes, weights: Weights
-) -> tuple[Positions, Hashes, Hashes, Weights]:
-    """Entries by (key hash, row hash), equal pairs merged, zero weights dropped.
-
-    Gives the position of one original entry for each that remains, its hashes and its total weight.
-    """
-    order = np.lexsort((row_hashes, key_hashes))
-    keys = key_hashes[order]
-    rows = row_hashes[order]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (keys[1:] != keys[:-1]) | (rows[1:] != rows[:-1])
-    starts = np.flatnonzero(first)
-    totals = np.add.reduceat(weights[order], starts) if len(starts) else weights[:0]
-    kept = starts[totals != 0]
-    return order[kept], keys[kept], rows[kept], totals[totals != 0]
+    nulls_first: bool = False
 
 
 def consolidate(delta: Delta, seeds: Seeds) -> Delta:
-    """The same change with every row at most once and no weight of zero; the order of entries is arbitrary."""
-    keys = hash_columns(delta.columns, delta.num_rows, seeds.key)
-    rows = hash_columns(delta.columns, delta.num_rows, seeds.row)
-    order, _, _, weights = sort_hashes(keys, rows, delta.weights)
-    return Delta(delta.take(order).columns, weights)
+    """The same change with every row at most once and no weight of zero; the order of entries is arbitrary.
+
+    Rows are the same when both hashes of all columns are. O(bytes). A delta that is consolidated already
+    is returned as it is.
+    """
+    count = delta.num_rows
+    if count == 0 or (count == 1 and delta.weights[0]):
+        return delta
+    table = describe(delta.columns)
+    keys = hash_described(delta.columns, table, count, seeds.key)
+    rows = hash_described(delta.columns, table, count, seeds.row)
+    order, _, _, weights = sort_entries(keys, rows, delta.weights)
+    if len(order) == count:
+        return delta
+    types = [column.type for column in delta.columns]
+    columns, _ = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
+    return Delta(columns, weights)
 
 
-def sort_rows(delta: Delta, keys: Sequence[SortKey]) -> Delta:
-    """The same entries ordered by `keys`, the first one deciding; entries with equal keys keep their order."""
+def sort_rows(delta: Delta, keys: Sequence[SortOrder]) -> Delta:
+    """The same entries ordered by `keys`, the first one deciding; entries with equal keys keep their order.
+
+    O(rows log rows). Columns of keys are of types that Arrow can sort: not lists, maps or structs.
+    """
     columns: list[pa.Array] = []
     orders: list[tuple[str, str]] = []
     for key in keys:
         column = delta.columns[key.column]
-        nulls_first = key.descending if key.nulls_first is None else key.nulls_first
-        if column.null_count:
-            orders.append((str(len(columns)), "descending" if nulls_first else "ascending"))
+        if column.null_count and column.null_count < len(column):
+            orders.append((str(len(columns)), "descending" if key.nulls_first else "ascending"))
             columns.append(pc.is_null(column))
-        orders.append((str(len(columns)), "descending" if key.descending else "ascending"))
-        columns.append(column)
+        if column.null_count < len(column):
+            orders.append((str(len(columns)), "descending" if key.descending else "ascending"))
+            columns.append(column)
     if not columns:
         return delta
-    table = pa.Table.from_arrays(columns, [str(i) for i in range(len(columns))])
+    table = pa.Table.from_arrays(columns, [name for name, _ in orders])
     return delta.take(pc.sort_indices(table, sort_keys=orders).to_numpy().astype(np.int64))

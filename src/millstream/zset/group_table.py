@@ -1,51 +1,153 @@
-"""Group tables: dense slot numbers for 128-bit keys, for state that is one accumulator per group."""
+"""Group tables: dense slot numbers for 128-bit keys, for state that is one accumulator per group.
+
+A trace keeps every row; a sum per group needs one number. Such state lives in plain arrays, and a group table says
+which element of them belongs to which group. Groups are identified by a pair of independent 64-bit hashes.
+
+It is an open-addressing hash table with linear probing: `_cells` holds slot + 1, or 0 where empty, at most half of
+them full; the pairs themselves are held per slot. Releasing moves the following cells back, so there are no
+tombstones. It is mutable and belongs to one thread.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from millstream.zset.hashing import Hashes
+from millstream.zset.words import kernel
 
 Slots = npt.NDArray[np.int64]
+
+_SMALLEST_CAPACITY = 64
 
 
 class GroupTable:
     """A mutable map from hash pairs to slots 0 .. size - 1."""
 
     def __init__(self) -> None:
-        self._slots: dict[tuple[int, int], int] = {}
-        self._keys: list[tuple[int, int]] = []
-        self._free: list[int] = []
+        self._cells = np.zeros(2 * _SMALLEST_CAPACITY, np.int64)
+        self._pairs = np.empty((_SMALLEST_CAPACITY, 2), np.uint64)
+        # Released slots, a stack: the first _counts[1] elements. _counts[0] is the size.
+        self._free = np.empty(_SMALLEST_CAPACITY, np.int64)
+        self._counts = np.zeros(2, np.int64)
 
     @property
     def size(self) -> int:
         """All slots ever given out are below this."""
-        return len(self._keys)
+        return int(self._counts[0])
+
+    @property
+    def num_groups(self) -> int:
+        """Number of pairs in the table: slots given out and not released."""
+        return int(self._counts[0] - self._counts[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self._cells.nbytes + self._pairs.nbytes + self._free.nbytes
 
     def slots(self, h1: Hashes, h2: Hashes) -> Slots:
-        """The slot of every pair; pairs not seen before get a free slot, the last one released or a new one."""
-        result = np.empty(len(h1), np.int64)
-        for i, pair in enumerate(zip(h1.tolist(), h2.tolist(), strict=True)):
-            slot = self._slots.get(pair)
-            if slot is None:
-                if self._free:
-                    slot = self._free.pop()
-                    self._keys[slot] = pair
-                else:
-                    slot = len(self._keys)
-                    self._keys.append(pair)
-                self._slots[pair] = slot
-            result[i] = slot
-        return result
+        """The slot of every pair; a pair not seen before gets the slot released last, or a new one.
+
+        Amortised O(pairs).
+        """
+        needed = self.num_groups + len(h1)
+        if needed > len(self._pairs):
+            # Most of the pairs may be known already; then the growth is by a factor that is paid once.
+            self._grow(needed)
+        return insert_slots(self._cells, self._pairs, self._free, self._counts, h1, h2)
 
     def find(self, h1: Hashes, h2: Hashes) -> Slots:
-        """The slot of every pair, -1 for those not in the table."""
-        pairs = zip(h1.tolist(), h2.tolist(), strict=True)
-        return np.array([self._slots.get(pair, -1) for pair in pairs], np.int64)
+        """The slot of every pair, -1 for those not in the table. O(pairs)."""
+        return find_slots(self._cells, self._pairs, h1, h2)
 
     def release(self, slots: Slots) -> None:
-        """Forgets the pairs of these distinct slots and frees the slots for others."""
-        for slot in slots.tolist():
-            del self._slots[self._keys[slot]]
-            self._free.append(slot)
+        """Forgets the pairs of these slots, distinct and in use, and frees the slots for others. O(slots)."""
+        release_slots(self._cells, self._pairs, self._free, self._counts, slots)
+
+    def _grow(self, needed: int) -> None:
+        capacity = _SMALLEST_CAPACITY
+        while capacity < needed:
+            capacity *= 2
+        size, released = self._counts.tolist()
+        pairs = np.empty((capacity, 2), np.uint64)
+        pairs[:size] = self._pairs[:size]
+        free = np.empty(capacity, np.int64)
+        free[:released] = self._free[:released]
+        cells = np.zeros(2 * capacity, np.int64)
+        move_cells(self._cells, cells, pairs)
+        self._cells, self._pairs, self._free = cells, pairs, free
+
+
+@kernel
+def locate(cells: Any, pairs: Any, a: Any, b: Any) -> Any:
+    """The cell that holds the pair (a, b), or the empty one where it would go."""
+    mask = len(cells) - 1
+    cell = np.int64(a & np.uint64(mask))
+    while cells[cell] != 0:
+        slot = cells[cell] - 1
+        if pairs[slot, 0] == a and pairs[slot, 1] == b:
+            break
+        cell = (cell + 1) & mask
+    return cell
+
+
+@kernel
+def insert_slots(cells: Any, pairs: Any, free: Any, counts: Any, h1: Any, h2: Any) -> Any:
+    """Slots of pairs, assigned where missing; there must be space for all pairs."""
+    slots = np.empty(len(h1), np.int64)
+    for i in range(len(h1)):
+        cell = locate(cells, pairs, h1[i], h2[i])
+        if cells[cell] == 0:
+            if counts[1] > 0:
+                counts[1] -= 1
+                slot = free[counts[1]]
+            else:
+                slot = counts[0]
+                counts[0] += 1
+            pairs[slot, 0] = h1[i]
+            pairs[slot, 1] = h2[i]
+            cells[cell] = slot + 1
+        slots[i] = cells[cell] - 1
+    return slots
+
+
+@kernel
+def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
+    """Slots of pairs, -1 where missing."""
+    slots = np.empty(len(h1), np.int64)
+    for i in range(len(h1)):
+        slots[i] = cells[locate(cells, pairs, h1[i], h2[i])] - 1
+    return slots
+
+
+@kernel
+def release_slots(cells: Any, pairs: Any, free: Any, counts: Any, slots: Any) -> None:
+    """Empties the slots' cells; deletion of Knuth, The Art of Computer Programming 3, 6.4, algorithm R."""
+    mask = len(cells) - 1
+    for i in range(len(slots)):
+        hole = locate(cells, pairs, pairs[slots[i], 0], pairs[slots[i], 1])
+        free[counts[1]] = slots[i]
+        counts[1] += 1
+        cell = hole
+        while True:
+            cell = (cell + 1) & mask
+            if cells[cell] == 0:
+                break
+            home = np.int64(pairs[cells[cell] - 1, 0] & np.uint64(mask))
+            # The entry may move back to the hole unless its home lies cyclically in (hole, cell].
+            if ((cell - home) & mask) >= ((cell - hole) & mask):
+                cells[hole] = cells[cell]
+                hole = cell
+        cells[hole] = 0
+
+
+@kernel
+def move_cells(old: Any, new: Any, pairs: Any) -> None:
+    """Enters all slots of a smaller table's cells into a larger one's, which are empty."""
+    for i in range(len(old)):
+        if old[i] != 0:
+            slot = old[i] - 1
+            new[locate(new, pairs, pairs[slot, 0], pairs[slot, 1])] = old[i]

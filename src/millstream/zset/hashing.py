@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import DATA, FIXED, KIND, OTHER, START, WIDTH, describe
-from millstream.zset.kernels import fold_lists, fold_maps, hash_table
+from millstream.zset.columns import DATA, FIXED, KIND, OTHER, START, WIDTH, Table, describe
+from millstream.zset.hash_kernels import fold_lists, fold_maps, hash_table
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -46,19 +46,24 @@ def hash_columns(columns: Sequence[pa.Array], num_rows: int, seed: int) -> Hashe
 
     O(bytes). TypeError for an Arrow type that deltas do not hold.
     """
-    table = describe(columns)
+    return hash_described(columns, describe(columns), num_rows, seed)
+
+
+def hash_described(columns: Sequence[pa.Array], table: Table, num_rows: int, seed: int) -> Hashes:
+    """`hash_columns` for a caller that has the table of `columns`."""
     # The kernel reads the words by address: they must live until it returns.
     words = []
-    for c in np.flatnonzero(table[:, KIND] == OTHER).tolist():
-        nested = _hash_nested(columns[c], seed)
-        words.append(nested)
+    nested = np.flatnonzero(table[:, KIND] == OTHER).tolist()
+    if nested:
+        table = table.copy()
+    for c in nested:
+        hashes = _hash_nested(columns[c], seed)
+        words.append(hashes)
         # The words take the place of the values; the validity bitmap keeps the column's own offset.
         table[c, KIND] = FIXED
         table[c, WIDTH] = 8
-        table[c, DATA] = nested.ctypes.data - 8 * table[c, START]
-    hashes: Hashes = hash_table(table, num_rows, np.uint64(seed))
-    del words
-    return hashes
+        table[c, DATA] = hashes.ctypes.data - 8 * table[c, START]
+    return hash_table(table, num_rows, np.uint64(seed))
 
 
 def _hash_nested(column: pa.Array, seed: int) -> Hashes:
@@ -71,9 +76,7 @@ def _hash_nested(column: pa.Array, seed: int) -> Hashes:
     offsets, children = list_children(column)
     count = int(offsets[-1] - offsets[0])
     hashes = hash_columns([c.slice(int(offsets[0]), count) for c in children], count, seed)
-    folded: Hashes = (
-        fold_maps(offsets, hashes) if pa.types.is_map(column.type) else fold_lists(offsets, hashes)
-    )
+    folded: Hashes = fold_maps(offsets, hashes) if pa.types.is_map(column.type) else fold_lists(offsets, hashes)
     return folded
 
 

@@ -1,4 +1,17 @@
-"""Runs: immutable deltas sorted by hash, that are their own index."""
+"""Runs: immutable deltas sorted by hash, that are their own index.
+
+A run's entries are in order of (key hash, row hash), each row once, no weight zero. Key hashes are uniform, so the
+sorted array *is* a hash table: the directory tells for every value of the hashes' top bits where its entries begin, one
+or two entries on average, and a look-up is one read of the directory and a short scan. Where one key has many rows the
+scan becomes a binary search.
+
+Building costs O(rows): hash, scatter into buckets, gather the columns once. Merging two runs costs O(rows): two
+pointers walk the hashes and write down where each entry comes from, opposite weights cancelling on the way; then the
+columns are gathered straight from both runs.
+
+Rows are identified by their pair of hashes, 128 bits. Rows with the same key differ in the row hash only: a key with a
+million rows mistakes two of them for each other with probability 3e-8.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +22,26 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.consolidate import sort_hashes
+from millstream.zset.columns import Table, describe
 from millstream.zset.delta import Delta
-from millstream.zset.hashing import Hashes, Seeds, hash_columns
+from millstream.zset.hashing import Hashes, Seeds, hash_described
+from millstream.zset.kernels import build_directory, merge_entries, sort_entries
+from millstream.zset.moving import Positions, gather_columns
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A consolidated delta in order of (key hash, row hash).
 
-    `directory[b]` is the number of entries whose key hash has top bits below b.
+    `directory[b]` is the number of entries whose key hash has top bits below b; it has one entry more than
+    there are values of those bits. `table` describes the columns to kernels (columns.py).
     """
 
     delta: Delta
     key_hashes: Hashes
     row_hashes: Hashes
-    directory: npt.NDArray[np.int64]
+    directory: npt.NDArray[np.uint32]
+    table: Table
 
     @property
     def num_rows(self) -> int:
@@ -33,33 +50,48 @@ class Run:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory: values, weights, hashes and directory."""
+        """Bytes of memory: values, weights, hashes and directory. O(columns)."""
         columns = sum(column.nbytes for column in self.delta.columns)
         return int(columns + 24 * self.num_rows + self.directory.nbytes)
 
-
-def build_directory(key_hashes: Hashes) -> npt.NDArray[np.int64]:
-    """The radix directory of sorted hashes, about two entries a bucket."""
-    bits = max(1, len(key_hashes).bit_length() - 1)
-    tops = (key_hashes >> np.uint64(64 - bits)).astype(np.int64)
-    return np.searchsorted(tops, np.arange((1 << bits) + 1)).astype(np.int64)
+    @property
+    def index_line(self) -> tuple[int, int, int, int]:
+        """What `probe_runs` wants to know: where hashes and directory are, the directory's bits, the weights."""
+        bits = len(self.directory).bit_length() - 1
+        weights = self.delta.weights
+        return (self.key_hashes.ctypes.data, self.directory.ctypes.data, bits, weights.ctypes.data)
 
 
 def build_run(delta: Delta, key: Sequence[int], seeds: Seeds) -> Run:
-    """The run of `delta`'s entries, indexed by the columns `key`. O(rows log rows)."""
+    """The run of `delta`'s entries, indexed by the columns `key`. O(bytes)."""
     count = delta.num_rows
-    keys = hash_columns([delta.columns[i] for i in key], count, seeds.key)
-    rows = hash_columns(delta.columns, count, seeds.row)
-    order, keys, rows, weights = sort_hashes(keys, rows, delta.weights)
-    return Run(Delta(delta.take(order).columns, weights), keys, rows, build_directory(keys))
+    table = describe(delta.columns)
+    keys = hash_described([delta.columns[i] for i in key], table[list(key)], count, seeds.key)
+    rows = hash_described(delta.columns, table, count, seeds.row)
+    order, keys, rows, weights = sort_entries(keys, rows, delta.weights)
+    return _gather_run([column.type for column in delta.columns], order, [delta], [table], keys, rows, weights)
 
 
 def merge_runs(a: Run, b: Run) -> Run:
-    """The run of both runs' entries, opposite weights cancelled. O(rows)."""
-    keys = np.concatenate((a.key_hashes, b.key_hashes))
-    rows = np.concatenate((a.row_hashes, b.row_hashes))
-    weights = np.concatenate((a.delta.weights, b.delta.weights))
-    columns = [pa.concat_arrays([x, y]) for x, y in zip(a.delta.columns, b.delta.columns, strict=True)]
-    order, keys, rows, totals = sort_hashes(keys, rows, weights)
-    merged = Delta(tuple(columns), weights).take(order)
-    return Run(Delta(merged.columns, totals), keys, rows, build_directory(keys))
+    """The run of both runs' entries, opposite weights cancelled. O(bytes)."""
+    sources, keys, rows, weights = merge_entries(
+        a.key_hashes, a.row_hashes, a.delta.weights, b.key_hashes, b.row_hashes, b.delta.weights
+    )
+    types = [column.type for column in a.delta.columns]
+    return _gather_run(types, sources, [a.delta, b.delta], [a.table, b.table], keys, rows, weights)
+
+
+def _gather_run(
+    types: Sequence[pa.DataType],
+    sources: Positions,
+    deltas: Sequence[Delta],
+    tables: Sequence[Table],
+    keys: Hashes,
+    rows: Hashes,
+    weights: npt.NDArray[np.int64],
+) -> Run:
+    """The run of the entries at `sources`, whose hashes and weights are given."""
+    columns, table = gather_columns(
+        types, sources, np.array(tables), [delta.columns for delta in deltas], range(len(types))
+    )
+    return Run(Delta(columns, weights), keys, rows, build_directory(keys), table)

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
+from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
-from millstream.zset.hashing import DEFAULT_SEEDS
+from millstream.zset.equality import equal_values
+from millstream.zset.group_table import GroupTable
+from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
 from millstream.zset.trace import Trace
+
+_SAMPLE: tuple[tuple[pa.DataType, list[object]], ...] = (
+    (pa.int64(), [1, 2]),
+    (pa.large_string(), ["a", None]),
+    (pa.large_list(pa.int64()), [[1], None]),
+    (pa.map_(pa.large_string(), pa.int64()), [[("a", 1)], None]),
+)
 
 
 def warm_up() -> None:
     """Calls every kernel once on a tiny input. Seconds at the first start on a machine, later milliseconds."""
-    types = [pa.int64(), pa.large_list(pa.int64()), pa.map_(pa.large_string(), pa.int64())]
-    columns = tuple(
-        pa.array(values, data_type)
-        for values, data_type in zip(([1, 2], [[1], None], [[("a", 1)], None]), types, strict=True)
-    )
-    trace = Trace(types, [0], DEFAULT_SEEDS)
-    trace.insert(Delta.inserts(columns))
-    trace.probe(columns[:1], 2)
+    columns = tuple(pa.array(values, data_type) for data_type, values in _SAMPLE)
+    delta = Delta.inserts(columns)
+    trace = Trace([data_type for data_type, _ in _SAMPLE], [0], DEFAULT_SEEDS)
+    trace.insert(delta)
+    trace.insert(delta)
+    trace.probe(columns[:1], 2, null_safe=[False])
+    consolidate(delta, DEFAULT_SEEDS)
+    positions = np.arange(2)
+    equal_values(columns[0], positions, columns[0], positions)
+    groups = GroupTable()
+    h1, h2 = (hash_columns(columns, 2, seed) for seed in DEFAULT_SEEDS)
+    slots = groups.slots(np.repeat(h1, 40), np.repeat(h2, 40))
+    groups.find(h1, h2)
+    groups.release(np.unique(slots))

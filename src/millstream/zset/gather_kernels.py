@@ -1,0 +1,132 @@
+"""The kernels that move values: straight from the columns of several runs, without concatenating them first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from millstream.zset.columns import (
+    BITS,
+    BYTES,
+    DATA,
+    KIND,
+    NULLS,
+    OTHER,
+    POSITION_MASK,
+    SOURCE_SHIFT,
+    START,
+    TEXT,
+    VALID,
+    WIDTH,
+)
+from millstream.zset.words import ONE, ZERO, bit, copy, kernel, load8, load32, load64, store8, store32, store64
+
+
+@kernel
+def gather(tables: Any, sources: Any, columns: Any, out: Any) -> None:
+    """Copies values of several tables' columns; all but the characters of TEXT, whose offsets it computes.
+
+    `sources[i]` = s * SECOND_SOURCE + p tells that output i is entry p of tables[s]. `out` is the table of new
+    columns, one line for each of `columns`, with START 0 and space at DATA and, where a source has one, VALID. VALID
+    becomes 0 in `out` where no NULL was met.
+    """
+    for o in range(len(columns)):
+        c = columns[o]
+        if out[o, VALID] != 0 and gather_valid(tables, sources, c, out[o, VALID]) == 0:
+            out[o, VALID] = 0
+        kind = out[o, KIND]
+        if kind == TEXT:
+            gather_offsets(tables, sources, c, out[o, DATA])
+        elif kind == BITS:
+            gather_bits(tables, sources, c, out[o, DATA])
+        elif kind != NULLS and kind != OTHER:
+            gather_values(tables, sources, c, out[o, WIDTH], out[o, DATA])
+
+
+@kernel
+def gather_values(tables: Any, sources: Any, c: Any, width: Any, target: Any) -> None:
+    """Values of fixed width."""
+    starts = tables[:, c, DATA] + tables[:, c, START] * width
+    count = len(sources)
+    if width == 8:
+        for i in range(count):
+            source = sources[i]
+            store64(target, i * 8, load64(starts[source >> SOURCE_SHIFT], (source & POSITION_MASK) * 8))
+    elif width == 4:
+        for i in range(count):
+            source = sources[i]
+            store32(target, i * 4, load32(starts[source >> SOURCE_SHIFT], (source & POSITION_MASK) * 4))
+    elif width == 16:
+        for i in range(count):
+            source = sources[i]
+            start = starts[source >> SOURCE_SHIFT] + (source & POSITION_MASK) * 16
+            store64(target, i * 16, load64(start, 0))
+            store64(target, i * 16 + 8, load64(start, 8))
+    else:
+        for i in range(count):
+            source = sources[i]
+            start = starts[source >> SOURCE_SHIFT] + (source & POSITION_MASK) * width
+            for b in range(width):
+                store8(target, i * width + b, load8(start, b))
+
+
+@kernel
+def gather_bits(tables: Any, sources: Any, c: Any, target: Any) -> None:
+    """Values of a BOOLEAN column."""
+    byte = ZERO
+    for i in range(len(sources)):
+        r = sources[i] >> SOURCE_SHIFT
+        value = bit(tables[r, c, DATA], (sources[i] & POSITION_MASK) + tables[r, c, START])
+        byte |= value << np.uint64(i & 7)
+        if i & 7 == 7:
+            store8(target, i >> 3, byte)
+            byte = ZERO
+    if len(sources) & 7:
+        store8(target, len(sources) >> 3, byte)
+
+
+@kernel
+def gather_valid(tables: Any, sources: Any, c: Any, target: Any) -> Any:
+    """The validity bitmap; returns the number of NULLs."""
+    byte = ZERO
+    nulls = 0
+    for i in range(len(sources)):
+        r = sources[i] >> SOURCE_SHIFT
+        valid = ONE
+        if tables[r, c, VALID] != 0:
+            valid = bit(tables[r, c, VALID], (sources[i] & POSITION_MASK) + tables[r, c, START])
+        nulls += valid == ZERO
+        byte |= valid << np.uint64(i & 7)
+        if i & 7 == 7:
+            store8(target, i >> 3, byte)
+            byte = ZERO
+    if len(sources) & 7:
+        store8(target, len(sources) >> 3, byte)
+    return nulls
+
+
+@kernel
+def gather_offsets(tables: Any, sources: Any, c: Any, target: Any) -> None:
+    """The offsets of a TEXT column: one more than values, from 0 to the number of bytes."""
+    total = ZERO
+    store64(target, 0, total)
+    for i in range(len(sources)):
+        r = sources[i] >> SOURCE_SHIFT
+        start = tables[r, c, DATA] + ((sources[i] & POSITION_MASK) + tables[r, c, START]) * 8
+        total += load64(start, 8) - load64(start, 0)
+        store64(target, i * 8 + 8, total)
+
+
+@kernel
+def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
+    """The characters of TEXT columns, to BYTES in `out`; their offsets are those that `gather` computed."""
+    for o in range(len(columns)):
+        c = columns[o]
+        if out[o, KIND] == TEXT:
+            for i in range(len(sources)):
+                r = sources[i] >> SOURCE_SHIFT
+                start = tables[r, c, DATA] + ((sources[i] & POSITION_MASK) + tables[r, c, START]) * 8
+                begin = np.int64(load64(start, 0))
+                length = np.int64(load64(start, 8)) - begin
+                copy(out[o, BYTES] + np.int64(load64(out[o, DATA], i * 8)), tables[r, c, BYTES] + begin, length)
