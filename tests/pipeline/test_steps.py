@@ -68,9 +68,7 @@ def test_one_step_runs_during_start_and_constant_views_exist_afterwards() -> Non
         ({}, 8, 80_000),
     ],
 )
-def test_a_step_takes_at_most_the_limit_of_each_connector(
-    options: dict[str, int], workers: int, expected: int
-) -> None:
+def test_a_step_takes_at_most_the_limit_of_each_connector(options: dict[str, int], workers: int, expected: int) -> None:
     sources = {"c": scripted(**options)}
     with running(simple_program(sources), RuntimeConfig(workers=workers), manual_stepping=True) as controller:
         ScriptedInput.instances[C].offer(rows(0, 100_000))
@@ -140,6 +138,7 @@ def test_tiny_queues_lose_nothing_and_stay_small(tmp_path: Path) -> None:
     options["transport"]["config"]["buffer_size_bytes"] = 400  # about 20 rows
     seen: list[int] = []
     with running(simple_program({"c": options})) as controller:
+
         def finished() -> bool:
             seen.append(metrics(controller, C)["buffered_records"])
             return bool(totals(controller)["pipeline_complete"])

@@ -18,39 +18,31 @@ from typing import Any
 
 import psutil
 
-from millstream.circuit.circuit import Circuit, CircuitSnapshot, StepResult
+from millstream.circuit.circuit import Circuit, StepResult
+from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.connectors.base import InputConnector, OutputConnector
 from millstream.connectors.references import References
-from millstream.errors import MillstreamError, config_error
-from millstream.formats import build_encoder, build_parser
+from millstream.errors import MillstreamError
+from millstream.formats import build_encoder
+from millstream.pipeline import inlets
 from millstream.pipeline.clock import Clock, SystemClock
-from millstream.pipeline.connector_config import ConnectorConfig
-from millstream.pipeline.control import Control, PipelineState, initializing, terminating
+from millstream.pipeline.control import Control, PipelineState, initializing
 from millstream.pipeline.egress import ChunkQueue, EgressEndpoint, Subscription
 from millstream.pipeline.engine import Engine, Listener
 from millstream.pipeline.factory import BuiltOutput, build_inputs, build_outputs, open_all, snapshot_not_materialized
-from millstream.pipeline.ingress import IngressEndpoint, ingress_name
-from millstream.pipeline.input_endpoint import InputEndpoint, InputKind
-from millstream.pipeline.limits import (
-    EGRESS_MAX_QUEUED_RECORDS,
-    INGRESS_MAX_QUEUED_RECORDS,
-    MAX_API_CONNECTIONS,
-    OUTPUT_DRAIN_SECONDS,
-    QUEUED_BYTES_PER_RECORD,
-    READER_STOP_SECONDS,
-)
+from millstream.pipeline.ingress import IngressEndpoint
+from millstream.pipeline.inlets import Changes
+from millstream.pipeline.input_endpoint import InputKind
+from millstream.pipeline.limits import EGRESS_MAX_QUEUED_RECORDS, OUTPUT_DRAIN_SECONDS, READER_STOP_SECONDS
 from millstream.pipeline.now import CLOCK_ENDPOINT, ProgramClock
 from millstream.pipeline.orchestration import check_conditions
 from millstream.pipeline.output_endpoint import Mark, OutputEndpoint
 from millstream.pipeline.reader import Reader
-from millstream.pipeline.relations import input_relations, output_relations
+from millstream.pipeline.registry import Registry, transient
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.stats import GlobalMetrics, PipelineStats
-from millstream.pipeline.tokens import Token, decode_token, encode_token
+from millstream.pipeline.tokens import decode_token
 from millstream.plan.program import Program
-from millstream.zset.changes import ChangeBatch
-
-Changes = ChangeBatch | Sequence[ChangeBatch]
 
 
 class Controller:
@@ -84,11 +76,9 @@ class Controller:
             on_failure=lambda error: self.on_failure(error),
             manual=manual_stepping,
         )
-        self._relations = {**output_relations(program), **input_relations(program)}
+        self._registry = Registry(self._control, self._engine, program, self.config.workers, self.incarnation)
         self._readers: dict[str, Reader] = {}
-        self._next_endpoint_id = 0
         self._begun = False
-        self._ready = False
 
     # ---- life ---------------------------------------------------------------------------------------------------
 
@@ -120,10 +110,10 @@ class Controller:
     def _prepare(self) -> None:
         """Build and open the connectors and register their endpoints."""
         references = References({**os.environ, **self.config.env})
-        inputs = build_inputs(self.program, self._relations, references)
-        outputs = build_outputs(self.program, self._relations, references)
+        inputs = build_inputs(self.program, self._registry.tables, references)
+        outputs = build_outputs(self.program, self._registry.outputs, references)
         for built in inputs:
-            endpoint = self._add_input(built.name, built.relation, built.config)
+            endpoint = self._registry.add_input(built.name, built.relation, built.config)
             self._readers[built.name] = Reader(self._control, endpoint, built.connector, built.parser)
         check_conditions(list(self._engine.inputs.values()), self._control.log)
         for output in outputs:
@@ -140,9 +130,9 @@ class Controller:
             outputs = list(self._engine.outputs.values())
             for output in outputs:
                 if output.config.send_snapshot:
-                    self._send_snapshot(output)
+                    self._registry.send_snapshot(output)
             self._control.state = state
-            self._ready = True
+            self._registry.ready = True
             self._engine.wake_all()
         for output in outputs:
             output.start()
@@ -161,7 +151,7 @@ class Controller:
 
     def _set_state(self, state: PipelineState) -> None:
         with self._control.lock:
-            self._check_ready()
+            self._registry.check_ready()
             if self._control.state is not state:
                 self._control.state = state
                 self._engine.wake_all()
@@ -195,64 +185,18 @@ class Controller:
             if not output.join(1.0):
                 self._control.log(f"output endpoint '{output.name}': still writing; it is abandoned")
 
-    def _check_ready(self) -> None:
-        """Under the lock."""
-        self._control.check_alive()
-        if not self._ready:
-            raise initializing()
-
-    # ---- endpoints ----------------------------------------------------------------------------------------------
-
-    def _add_input(
-        self, name: str, relation: str, config: ConnectorConfig, kind: InputKind = InputKind.CONNECTOR
-    ) -> InputEndpoint:
-        limits: dict[InputKind, int | None] = {InputKind.PUSH: None, InputKind.CLOCK: 1}
-        with self._control.lock:
-            self._next_endpoint_id += 1
-            endpoint = InputEndpoint(
-                self._control,
-                self._next_endpoint_id,
-                name,
-                relation,
-                config,
-                limits.get(kind, config.step_limit(self.config.workers)),
-                kind,
-            )
-            self._engine.inputs[name] = endpoint
-            return endpoint
-
     def _add_clock(self) -> None:
         if not self.program.uses_now:
             return
         endpoint = None
         if self.config.clock_resolution_us is not None:
-            endpoint = self._add_input(CLOCK_ENDPOINT, CLOCK_ENDPOINT, _transient("clock"), InputKind.CLOCK)
+            endpoint = self._registry.add_input(CLOCK_ENDPOINT, CLOCK_ENDPOINT, transient("clock"), InputKind.CLOCK)
         self._engine.clock = ProgramClock(self._control, self.config, endpoint)
 
     def _add_output(self, built: BuiltOutput) -> None:
-        with self._control.lock:
-            endpoint = OutputEndpoint(
-                self._control, built.name, built.relation, built.config, built.connector, built.encoder, Mark(0, 0)
-            )
-            self._engine.outputs[built.name] = endpoint
-
-    def _send_snapshot(self, output: OutputEndpoint) -> None:
-        """Under the lock: what later steps change comes after it."""
-        contents, relation = self.snapshot(), output.relation
-        totals = self._control.totals
-        mark = Mark(totals.published_steps, totals.published_records)
-        output.enqueue_snapshot(lambda: contents.delta(relation), mark)
-
-    def _input(self, endpoint_name: str) -> InputEndpoint:
-        endpoint = self._engine.inputs.get(endpoint_name)
-        if endpoint is None:
-            raise MillstreamError(
-                "UnknownInputEndpoint",
-                f"unknown input endpoint name '{endpoint_name}'",
-                {"endpoint_name": endpoint_name},
-                404,
-            )
-        return endpoint
+        self._engine.outputs[built.name] = OutputEndpoint(
+            self._control, built.name, built.relation, built.config, built.connector, built.encoder, Mark(0, 0)
+        )
 
     # ---- control of input connectors ----------------------------------------------------------------------------
 
@@ -268,8 +212,8 @@ class Controller:
 
     def _set_connector_paused(self, endpoint_name: str, paused: bool) -> None:
         with self._control.lock:
-            self._check_ready()
-            if self._input(endpoint_name).set_paused(paused):
+            self._registry.check_ready()
+            if self._registry.input(endpoint_name).set_paused(paused):
                 self._control.log(f"connector '{endpoint_name}' {'paused' if paused else 'started'}")
                 # A clock that may tick again must be looked at.
                 self._control.engine_wakeup.notify()
@@ -279,82 +223,30 @@ class Controller:
     def ingress_endpoint(self, table_name: str, format_name: str, config: Mapping[str, Any]) -> IngressEndpoint:
         """One HTTP request's way into a table (canonical name). Raises `ConfigError.UnknownInputStream` (404), the
         errors of a bad format configuration, `ApiConnectionLimit` (429)."""
-        name = ingress_name(table_name, format_name, config)
-        if self.program.table(table_name) is None:
-            raise config_error(
-                "UnknownInputStream",
-                f"unknown input table '{table_name}'",
-                endpoint_name=name,
-                stream_name=table_name,
-            )
-        parser = build_parser(format_name, dict(config), self._relations[table_name], name)
-        with self._control.lock:
-            self._check_ready()
-            endpoint = self._engine.inputs.get(name)
-            if endpoint is None:
-                self._check_connection_limit()
-                shape = _transient("http_input", INGRESS_MAX_QUEUED_RECORDS)
-                endpoint = self._add_input(name, table_name, shape, InputKind.INGRESS)
-            shared = endpoint
-        return IngressEndpoint(self._control, shared, parser, lambda: self._token(shared))
+        return inlets.open_ingress(self._registry, table_name, format_name, config)
 
     def insert(self, table_name: str, changes: Changes) -> int:
         """Ad-hoc INSERT: waits until the pipeline runs, and until a step has consumed the rows (inside a transaction:
         until it has taken them in). The number of rows. Raises `Terminating` (410) when the pipeline stops first."""
-        batches = [changes] if isinstance(changes, ChangeBatch) else list(changes)
-        if self.program.table(table_name) is None:
-            raise config_error("UnknownInputStream", f"unknown input table '{table_name}'", stream_name=table_name)
-        with self._control.lock:
-            self._check_ready()
-            name = f"adhoc-ingress-{table_name}-{uuid.uuid4()}"
-            endpoint = self._add_input(name, table_name, _transient("adhoc_input"), InputKind.ADHOC)
-        try:
-            if not endpoint.wait_until_accepting(False):
-                raise terminating()
-            endpoint.enqueue([(batch, _size(batch)) for batch in batches])
-            if self._engine.manual:
-                self._engine.step()
-            with self._control.lock:
-                while endpoint.buffered_records and not self._control.closing:
-                    self._control.progress.wait()
-                if endpoint.buffered_records:
-                    raise terminating()
-                return endpoint.total_records
-        finally:
-            with self._control.lock:
-                endpoint.discard()
-                self._engine.inputs.pop(name, None)
+        return inlets.insert(self._registry, table_name, changes)
 
     def push(self, table_name: str, changes: Changes) -> None:
         """Queue rows for a table, unconditionally: the caller (an embedding program) is its own back-pressure.
         Pausing does not hold them back."""
-        batches = [changes] if isinstance(changes, ChangeBatch) else list(changes)
-        if self.program.table(table_name) is None:
-            raise config_error("UnknownInputStream", f"unknown input table '{table_name}'", stream_name=table_name)
-        with self._control.lock:
-            self._check_ready()
-            name = f"{table_name}.push"
-            endpoint = self._engine.inputs.get(name)
-            if endpoint is None:
-                endpoint = self._add_input(name, table_name, _transient("push"), InputKind.PUSH)
-        endpoint.enqueue([(batch, _size(batch)) for batch in batches])
+        inlets.push(self._registry, table_name, changes)
 
     def step(self) -> StepResult | None:
         """Run one step now in the caller's thread, over what is queued (each connector's step limit applies). None
         inside an open transaction. Raises the run-time error that terminated the pipeline."""
         with self._control.lock:
-            self._check_ready()
+            self._registry.check_ready()
         return self._engine.step()
 
     def completion_token(self, endpoint_name: str) -> str:
         """A token for everything that the input endpoint has received so far."""
         with self._control.lock:
-            self._check_ready()
-            return self._token(self._input(endpoint_name))
-
-    def _token(self, endpoint: InputEndpoint) -> str:
-        with self._control.lock:
-            return encode_token(self.incarnation, Token(endpoint.endpoint_id, endpoint.total_records))
+            self._registry.check_ready()
+            return self._registry.token(self._registry.input(endpoint_name))
 
     def completion_status(self, token: str) -> dict[str, Any]:
         """`{"status": "complete"|"inprogress", "step"}`: complete when every output has delivered what belongs to the
@@ -377,21 +269,21 @@ class Controller:
     def start_transaction(self) -> int:
         """Open a transaction; its id. Waits for a step that is running. Raises `TransactionInProgress` (409)."""
         with self._control.lock:
-            self._check_ready()
+            self._registry.check_ready()
             return self._engine.start_transaction()
 
     def commit_transaction(self) -> None:
         """Begin the commit of what was queued until now; the end shows in the statistics. Raises
         `NoTransactionInProgress`."""
         with self._control.lock:
-            self._check_ready()
+            self._registry.check_ready()
             self._engine.commit_transaction()
 
     def advance_clock(self, delta_ms: int | None) -> int:
         """Move NOW() of an HTTP-driven clock (`dev_tweaks.now_http_driven`); the new time in milliseconds since the
         epoch. None: one resolution step, 0: only read, otherwise rounded up to the resolution."""
         with self._control.lock:
-            self._check_ready()
+            self._registry.check_ready()
             clock = self._engine.clock
             if clock is None or not clock.http_driven:
                 error = "the clock of this pipeline is not driven over HTTP (set dev_tweaks.now_http_driven)"
@@ -422,42 +314,31 @@ class Controller:
         """The changes of a view or table (canonical name) as chunks, from the next step on; with `send_snapshot` its
         present contents first. Raises `ConfigError.UnknownOutputStream` (404), the errors of a bad format,
         `ApiConnectionLimit` (429)."""
-        local = any(view.local and view.name == relation for view in self.program.views)
+        registry = self._registry
         name = f"{relation}.api-{uuid.uuid4()}"
-        if relation not in self._relations or local:
-            raise _unknown_output(name, relation)
-        if send_snapshot and not self._materialized(relation):
+        shape = registry.output_relation(relation, name)
+        if send_snapshot and not registry.materialized(relation):
             raise snapshot_not_materialized(name)
         settings = {**(format_config or {}), "array": True} if format == "json" else dict(format_config or {})
-        encoder = build_encoder(format, settings, self._relations[relation], name, for_egress=True)
-        chunks = ChunkQueue(name, {"backpressure": backpressure, "format": format}, self._relations[relation])
+        encoder = build_encoder(format, settings, shape, name, for_egress=True)
+        chunks = ChunkQueue(name, {"backpressure": backpressure, "format": format}, shape)
+        config = transient("http_output", EGRESS_MAX_QUEUED_RECORDS)
         with self._control.lock:
-            self._check_ready()
-            self._check_connection_limit()
-            totals = self._control.totals
+            registry.check_ready()
+            registry.check_connection_limit()
             endpoint = EgressEndpoint(
-                self._control,
-                name,
-                relation,
-                _transient("http_output", EGRESS_MAX_QUEUED_RECORDS),
-                chunks,
-                encoder,
-                Mark(totals.published_steps, totals.published_records),
-                may_drop=not backpressure,
+                self._control, name, relation, config, chunks, encoder, registry.mark(), may_drop=not backpressure
             )
             if send_snapshot:
-                self._send_snapshot(endpoint)
+                registry.send_snapshot(endpoint)
             self._engine.outputs[name] = endpoint
-            self._engine.refresh_completed()
         endpoint.start()
-        return Subscription(name, chunks, lambda: self._remove_output(name))
+        return Subscription(name, chunks, lambda: registry.remove_output(name))
 
     def listen(self, relation: str, listener: Listener) -> Callable[[], None]:
         """Call `listener(step, delta)` after every step that changes the relation, in the thread that runs the step
         (it should return soon). May be called before `start`. The result ends it."""
-        local = any(view.local and view.name == relation for view in self.program.views)
-        if relation not in self._relations or local:
-            raise _unknown_output(relation, relation)
+        self._registry.output_relation(relation, relation)
         with self._control.lock:
             listeners = self._engine.listeners.setdefault(relation, [])
             listeners.append(listener)
@@ -468,31 +349,6 @@ class Controller:
                     listeners.remove(listener)
 
         return end
-
-    def _remove_output(self, name: str) -> None:
-        with self._control.lock:
-            endpoint = self._engine.outputs.pop(name, None)
-            if endpoint is None:
-                return
-            endpoint.request_close()
-            self._engine.refresh_completed()
-            self._control.engine_wakeup.notify()
-
-    def _materialized(self, relation: str) -> bool:
-        table, view = self.program.table(relation), self.program.view(relation)
-        return (table is not None and table.queryable) or (view is not None and view.materialized)
-
-    def _check_connection_limit(self) -> None:
-        """Under the lock."""
-        inputs = sum(endpoint.kind is InputKind.INGRESS for endpoint in self._engine.inputs.values())
-        outputs = sum(isinstance(endpoint, EgressEndpoint) for endpoint in self._engine.outputs.values())
-        if inputs + outputs >= MAX_API_CONNECTIONS:
-            raise MillstreamError(
-                "ApiConnectionLimit",
-                f"the pipeline already has {MAX_API_CONNECTIONS} HTTP connections; close some first",
-                None,
-                429,
-            )
 
     # ---- being watched ------------------------------------------------------------------------------------------
 
@@ -514,21 +370,13 @@ class Controller:
     def input_stats(self, endpoint_name: str) -> dict[str, Any]:
         """One element of `inputs[]`, errors included. Raises `UnknownInputEndpoint` (404)."""
         with self._control.lock:
-            status = self._input(endpoint_name).status(True)
+            status = self._registry.input(endpoint_name).status(True)
         return status.to_json(True)
 
     def output_stats(self, endpoint_name: str) -> dict[str, Any]:
         """One element of `outputs[]`, errors included. Raises `UnknownOutputEndpoint` (404)."""
         with self._control.lock:
-            endpoint = self._engine.outputs.get(endpoint_name)
-            if endpoint is None:
-                raise MillstreamError(
-                    "UnknownOutputEndpoint",
-                    f"unknown output endpoint name '{endpoint_name}'",
-                    {"endpoint_name": endpoint_name},
-                    404,
-                )
-            status = endpoint.status(True)
+            status = self._registry.output(endpoint_name).status(True)
         return status.to_json(True)
 
     @property
@@ -574,30 +422,6 @@ class Controller:
             total_completed_steps=totals.completed_steps,
             pipeline_complete=self._engine.complete,
         )
-
-
-def _transient(transport: str, max_queued_records: int | None = None) -> ConnectorConfig:
-    """The configuration of an endpoint that no program declares."""
-    if max_queued_records is None:
-        return ConnectorConfig({"name": transport})
-    return ConnectorConfig(
-        {"name": transport},
-        max_queued_records=max_queued_records,
-        max_queued_bytes=max_queued_records * QUEUED_BYTES_PER_RECORD,
-    )
-
-
-def _size(batch: ChangeBatch) -> int:
-    return sum(column.nbytes for column in batch.columns)
-
-
-def _unknown_output(endpoint_name: str, relation: str) -> MillstreamError:
-    return config_error(
-        "UnknownOutputStream",
-        f"unknown output view or table '{relation}'",
-        endpoint_name=endpoint_name,
-        stream_name=relation,
-    )
 
 
 def _memory_pressure(rss: int, max_rss_mb: int | None) -> str:

@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from millstream.circuit.circuit import Circuit, CircuitSnapshot, StepResult
+from millstream.circuit.circuit import Circuit, StepResult
+from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
 from millstream.pipeline.control import Control, PipelineState
 from millstream.pipeline.input_endpoint import InputEndpoint, InputKind
@@ -46,6 +47,24 @@ class _Work:
     changes: Mapping[str, Sequence[ChangeBatch]] = field(default_factory=dict)
     now_us: int | None = None
     commit: bool = False
+
+
+class _Changes:
+    """A step's changes of relations, with the number of records in each.
+
+    The circuit consolidates a change when it is first asked for. The engine asks before it takes the lock, for what
+    somebody listens to; only who subscribed during the step makes it ask under the lock."""
+
+    def __init__(self, result: StepResult) -> None:
+        self._result = result
+        self._known: dict[str, tuple[Delta | None, int]] = {}
+
+    def of(self, relation: str) -> tuple[Delta | None, int]:
+        known = self._known.get(relation)
+        if known is None:
+            delta = self._result.deltas.get(relation)
+            known = self._known[relation] = (delta, 0 if delta is None else count_records(delta))
+        return known
 
 
 class Engine:
@@ -153,22 +172,24 @@ class Engine:
         except Exception as error:
             self._control.log(traceback.format_exc())
             raise self._fail(_broken(error)) from error
-        counts = {name: count_records(delta) for name, delta in result.deltas.items()}
+        changes = _Changes(result)
+        with self._control.lock:
+            wanted = {output.relation for output in self.outputs.values()}
+            wanted.update(name for name, listeners in self.listeners.items() if listeners)
+        for name in wanted:
+            changes.of(name)
         with self._control.lock:
             self.step_seconds += time.perf_counter() - started
             self.snapshot = snapshot
-            self._publish(work, result, counts)
-            listeners = [
-                (listener, delta)
-                for name, delta in result.deltas.items()
-                if delta.num_rows
-                for listener in self.listeners.get(name, ())
-            ]
-        for listener, delta in listeners:
-            self._tell(listener, work.step, delta)
+            self._publish(work, changes)
+            told = [(listener, name) for name, listeners in self.listeners.items() for listener in listeners]
+        for listener, name in told:
+            delta, _ = changes.of(name)
+            if delta is not None:
+                self._tell(listener, work.step, delta)
         return result
 
-    def _publish(self, work: _Work, result: StepResult, counts: Mapping[str, int]) -> None:
+    def _publish(self, work: _Work, changes: _Changes) -> None:
         """Make the step's outcome visible, all at once. Under the lock."""
         assert work.step is not None
         totals = self._control.totals
@@ -182,7 +203,7 @@ class Engine:
             endpoint.assign_step(work.step)
         mark = Mark(work.step, totals.published_records)
         for output in self.outputs.values():
-            output.enqueue(result.deltas.get(output.relation), counts.get(output.relation, 0), mark)
+            output.enqueue(*changes.of(output.relation), mark)
         self.refresh_completed()
         self._finished_turn()
 

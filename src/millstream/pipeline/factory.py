@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from millstream.connectors import build_input, build_output
+from millstream.connectors import build_input, build_output, check_format
 from millstream.connectors.base import InputConnector, OutputConnector
 from millstream.connectors.references import References
 from millstream.errors import MillstreamError, config_error
@@ -98,42 +98,22 @@ def snapshot_not_materialized(endpoint_name: str) -> MillstreamError:
 
 def _build_input(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltInput:
     config = parse_connector_config(name, source, output=False)
-    connector = build_input(name, _resolved(name, config, references), relation)
+    connector = build_input(name, dict(config.transport), relation, references)
+    check_format(name, connector, config.format_name)
     parser = None
-    if _needs_format(name, connector.format, config, "Input"):
-        assert config.format_name is not None
+    if config.format_name is not None:
         parser = build_parser(config.format_name, references.resolve(config.format_config, name), relation, name)
     return BuiltInput(name, relation.name, config, connector, parser)
 
 
 def _build_output(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltOutput:
     config = parse_connector_config(name, source, output=True)
-    connector = build_output(name, _resolved(name, config, references), relation)
-    if not _needs_format(name, connector.format, config, "Output"):
+    connector = build_output(name, dict(config.transport), relation, references)
+    check_format(name, connector, config.format_name)
+    if config.format_name is None:
         raise _transport_error(name, f"transport '{connector.name}' is not supported without a format")
-    assert config.format_name is not None
     encoder = build_encoder(config.format_name, references.resolve(config.format_config, name), relation, name)
     return BuiltOutput(name, relation.name, config, connector, encoder)
-
-
-def _resolved(name: str, config: ConnectorConfig, references: References) -> dict[str, Any]:
-    transport = config.transport
-    return {**transport, "config": references.resolve(transport.get("config"), name)}
-
-
-def _needs_format(name: str, rule: str, config: ConnectorConfig, direction: str) -> bool:
-    """Whether a parser or encoder is to be built; checks the transport's rule (connectors.md §1.4)."""
-    given = config.format_name is not None
-    transport = config.transport["name"]
-    if rule == "required" and not given:
-        raise config_error(
-            f"{direction}FormatNotSpecified",
-            f"connector '{name}' needs a 'format': transport '{transport}' carries bytes",
-            endpoint_name=name,
-        )
-    if rule == "forbidden" and given:
-        raise _transport_error(name, f"transport '{transport}' does not allow a 'format'")
-    return given
 
 
 def _transport_error(name: str, error: str) -> MillstreamError:

@@ -19,7 +19,7 @@ from millstream.formats.base import ParseError, Parser
 from millstream.pipeline.control import Control, terminating
 from millstream.pipeline.input_endpoint import InputEndpoint, describe
 from millstream.pipeline.input_stream import InputStream, attribute_bytes
-from millstream.pipeline.limits import BLOCKED_RECHECK_SECONDS, MAX_REPORTED_PARSE_ERRORS, PARSE_PIECE_BYTES
+from millstream.pipeline.limits import MAX_REPORTED_PARSE_ERRORS, PARSE_PIECE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,7 @@ class IngressEndpoint:
         self._endpoint.add_error("http_input", reason, fatal=False)
 
     def _push(self, data: bytes, end: bool, force: bool) -> None:
-        while not self._endpoint.wait_until_accepting(force, BLOCKED_RECHECK_SECONDS):
-            if self._endpoint.closing or self._abandoned:
-                raise terminating()
-        if self._abandoned:
+        if not self._endpoint.wait_until_accepting(force, None, lambda: self._abandoned):
             raise terminating()
         chunk = self._stream.feed(data, end)
         if chunk.num_bytes:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -134,13 +134,15 @@ class InputEndpoint:
         self._control.progress.notify_all()
         return True
 
-    def wait_until_accepting(self, force: bool, timeout: float | None = None) -> bool:
-        """Block until records may be queued; False when `timeout` seconds passed or the endpoint is closing.
-        `force` ignores both pauses, but not the thresholds."""
+    def wait_until_accepting(
+        self, force: bool, timeout: float | None = None, cancelled: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Block until records may be queued; False when `timeout` seconds passed, the endpoint is closing, or
+        `cancelled()` (looked at when `activity` is notified). `force` ignores both pauses, but not the thresholds."""
         clock = self._control.clock
         deadline = None if timeout is None else clock.monotonic() + timeout
         with self._control.lock:
-            while not self.closing:
+            while not self.closing and not cancelled():
                 if self.below_thresholds if force else self.active:
                     return True
                 left = None if deadline is None else deadline - clock.monotonic()

@@ -46,5 +46,3 @@ OUTPUT_DRAIN_SECONDS = 10.0
 EGRESS_DRAIN_SECONDS = 1.0
 #: A step that waits for a slow output is logged after this time.
 STALL_LOG_SECONDS = 1.0
-#: Blocked requests look at the pipeline's state at least this often.
-BLOCKED_RECHECK_SECONDS = 1.0

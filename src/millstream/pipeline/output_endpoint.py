@@ -231,6 +231,7 @@ class OutputEndpoint:
                 self._buffered_mark = item.mark
             self._advance()
             self._control.engine_wakeup.notify()
+            self._control.progress.notify_all()
         if self._buffer is not None and self._buffer.full:
             self._flush()
         return True
