@@ -78,4 +78,10 @@ def build_call(name: str, arguments: Sequence[Expression], options: tuple[object
     entry = FUNCTIONS.get(upper)
     if entry is None:
         raise not_implemented(upper) if upper in NOT_BUILT else no_match(name, arguments)
-    return entry.resolve(arguments, options)
+    try:
+        return entry.resolve(arguments, options)
+    except TypeCheckError as error:
+        if upper == entry.name:
+            raise
+        # an alias: the message names what was written
+        raise TypeCheckError(error.message.replace(entry.name, upper), error.error_type) from None

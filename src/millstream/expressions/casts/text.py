@@ -29,9 +29,10 @@ def float_text(value: pa.Scalar) -> str:
         return "NaN"
     if math.isinf(number):
         return "inf" if number > 0 else "-inf"
-    low, high = _LIMITS[value.type]
-    numpy_value = np.float32(number) if value.type == pa.float32() else np.float64(number)
-    if number == 0 or low <= abs(number) < high:
+    kind = np.float32 if value.type == pa.float32() else np.float64
+    numpy_value = kind(number)
+    low, high = (kind(limit) for limit in _LIMITS[value.type])  # the limits, too, in the precision of the type
+    if number == 0 or low <= abs(numpy_value) < high:
         return str(np.format_float_positional(numpy_value, unique=True, trim="0"))
     mantissa, exponent = np.format_float_scientific(numpy_value, unique=True, trim="-").split("e")
     return f"{mantissa}e{int(exponent)}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from millstream.expressions.coercion import coerce
+from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import TypeCheckError, cannot_apply, not_implemented
 from millstream.expressions.function import (
     INT,
@@ -275,8 +275,11 @@ def _repeat(text: pa.Array, count: pa.Array) -> pa.Array:
 
 
 _length = simple(lambda v: pc.cast(pc.utf8_length(v), pa.int32()))
-_bytes_only = Parameter("STRING", lambda a: TEXT_OR_BINARY.convert(a) if a.type.is_string or a.type.is_binary else None)
-_binary_only = Parameter("BINARY", lambda a: a if a.type.is_binary else None)
+_bytes_only = Parameter(
+    "STRING",
+    lambda a: TEXT_OR_BINARY.convert(a) if is_null_literal(a) or a.type.is_string or a.type.is_binary else None,
+)
+_binary_only = Parameter("BINARY", lambda a: coerce(a, VARBINARY) if a.type.is_binary or is_null_literal(a) else None)
 
 FUNCTIONS = table(
     Function("||", _resolve_concatenation, _implement_concatenation, doc="Concatenation."),
