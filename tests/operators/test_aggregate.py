@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from millstream.errors import MillstreamError
 from millstream.plan.nodes import Aggregate, AggregateCall
-from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR
+from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR, array
 from tests.operators.law import PRICE, TABLES, T, changes, check, circuit_of, rows_of, schedules, schema
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
@@ -38,6 +38,15 @@ CALLS = {
     "truth": [call("EVERY", 5), call("SOME", 5), call("COUNTIF", 5)],
     "word extremes": [call("MIN", 1), call("MAX", 1), call("MAX", 3), call("MIN", 3), call("MIN", 5), call("MAX", 4)],
     "value extremes": [call("MIN", 2), call("MAX", 2), call("MAX", 2, filter=5)],
+    "variances": [call("VAR_POP", 1), call("VAR_SAMP", 0), call("STDDEV_SAMP", 1), call("STDDEV_POP", 4)],
+    "decimal variances": [call("VARIANCE", 4), call("VAR_POP", 4, filter=5), call("REGR_COUNT", 0, 1, type=BIGINT)],
+    "bits": [call("BIT_AND", 1), call("BIT_OR", 0), call("BIT_XOR", 1), call("BIT_XOR", 1, distinct=True)],
+    "modes": [call("MODE", 2), call("MODE", 0, filter=5)],
+    "arrays": [
+        call("ARRAY_AGG", 1, type=array(BIGINT)),
+        call("ARRAY_AGG", 2, type=array(VARCHAR), distinct=True),
+        call("ARRAY_AGG", 0, type=array(INTEGER), filter=5),
+    ],
     "arguments of extremes": [call("ARG_MIN", 2, 1), call("ARG_MAX", 1, 2)],
 }
 

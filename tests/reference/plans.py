@@ -7,10 +7,12 @@ so that it equals itself; NULL is None. Slow and obvious on purpose.
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal
@@ -18,6 +20,11 @@ from millstream.plan import nodes
 from millstream.types import Kind
 
 NAN = math.nan
+BITS: dict[str, Callable[[int, int], int]] = {
+    "BIT_AND": operator.and_,
+    "BIT_OR": operator.or_,
+    "BIT_XOR": operator.xor,
+}
 Row = tuple[Any, ...]
 Bag = Counter[Row]
 
@@ -162,13 +169,17 @@ def call(aggregate: nodes.AggregateCall, rows: list[Row]) -> Any:
         rows = [row for row in rows if row[aggregate.filter] is True]
     cells = [tuple(row[a] for a in aggregate.arguments) for row in rows]
     name = aggregate.function
+    if name == "ARRAY_AGG":
+        ordered = sorted(rows, key=lambda row: order(row))
+        values = [row[aggregate.arguments[0]] for row in ordered]
+        return tuple(sorted(dict.fromkeys(values), key=order) if aggregate.distinct else values)
     if name in ("ARG_MIN", "ARG_MAX"):
         cells = [cell for cell in cells if cell[1] is not None]
     else:
         cells = [cell for cell in cells if None not in cell]
     if aggregate.distinct:
         cells = list(dict.fromkeys(cells))
-    if name == "COUNT":
+    if name in ("COUNT", "REGR_COUNT"):
         return len(cells)
     values = [cell[0] for cell in cells]
     if name == "COUNTIF":
@@ -184,7 +195,32 @@ def call(aggregate: nodes.AggregateCall, rows: list[Row]) -> Any:
     if name in ("ARG_MIN", "ARG_MAX"):
         pick = min if name == "ARG_MIN" else max
         return pick(cells, key=lambda cell: (order(cell[1]), order(cell[0])))[0]
+    if name == "MODE":
+        return min(values, key=lambda v: (-values.count(v), order(v)))
+    if name in BITS:
+        return reduce(BITS[name], values)
+    if name.startswith(("VAR", "STDDEV")):
+        return spread(values, aggregate.type.scale or 0, name)
     return all(values) if name == "EVERY" else any(values)
+
+
+def spread(values: list[Any], scale: int, name: str) -> Any:
+    """Variance or standard deviation of integers or decimals, with the truncating steps of sql.md §8."""
+    n = len(values)
+    divisor = n if name.endswith("_POP") else n - 1
+    if not divisor:
+        return None
+    unit = 10**scale
+    units = [int(v * unit) for v in values]
+    squares = Fraction(sum(v * v for v in units), unit**2)
+    product = Fraction(sum(units) ** 2, unit**2)
+    mean = Fraction(math.trunc(product / n * unit**3), unit**3)
+    variance = Fraction(math.trunc((squares - mean) / divisor * unit**3), unit**3)
+    if name.startswith("STDDEV"):
+        truncated = math.trunc(math.sqrt(max(variance, 0)) * unit)
+    else:
+        truncated = math.trunc(variance * unit)
+    return Decimal(truncated).scaleb(-scale) if isinstance(values[0], Decimal) else truncated
 
 
 def total(values: list[Any]) -> Any:

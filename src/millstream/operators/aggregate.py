@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.base import Accumulator, GroupBatch, Update
-from millstream.operators.accumulators.registry import AccumulatorFactory, is_idempotent
+from millstream.operators.accumulators.registry import AccumulatorFactory, handles_distinct
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.distinct import DistinctOperator
@@ -37,7 +37,7 @@ class _Call:
         self._filter = call.filter
         self._arguments = call.arguments
         self.distinct: DistinctOperator | None = None
-        if call.distinct and call.arguments and not is_idempotent(call.function):
+        if call.distinct and call.arguments and not handles_distinct(call.function):
             self.distinct = DistinctOperator(seeds)
 
     def update(self, batch: GroupBatch) -> Update:

@@ -10,6 +10,8 @@ from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator
 from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
 from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
+from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
+from millstream.operators.accumulators.spread import SPREADS, spread_accumulator
 from millstream.operators.accumulators.sums import sum_accumulator
 from millstream.operators.ordering import has_word_codes
 from millstream.plan.nodes import AggregateCall
@@ -29,9 +31,9 @@ _EXTREMES = {"MIN": True, "MAX": False, "ARG_MIN": True, "ARG_MAX": False}
 _IDEMPOTENT = frozenset(("EVERY", "BOOL_AND", "LOGICAL_AND", "SOME", "BOOL_OR", "LOGICAL_OR", *_EXTREMES))
 
 
-def is_idempotent(function: str) -> bool:
-    """Whether the aggregate of a set equals that of a bag."""
-    return function in _IDEMPOTENT
+def handles_distinct(function: str) -> bool:
+    """Whether the accumulator needs no help with DISTINCT."""
+    return function in _IDEMPOTENT or function in RECOMPUTED
 
 
 class AccumulatorFactory:
@@ -39,6 +41,7 @@ class AccumulatorFactory:
 
     def __init__(self, types: Sequence[pa.DataType], group: Sequence[int], append_only: bool, seeds: Seeds) -> None:
         self._types = tuple(types)
+        self._group = tuple(group)
         self._key_types = tuple(types[g] for g in group)
         self._append_only = append_only
         self._seeds = seeds
@@ -47,7 +50,7 @@ class AccumulatorFactory:
     def make(self, call: AggregateCall) -> Accumulator:
         """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
         name, arguments = call.function, call.arguments
-        if name == "COUNT":
+        if name in ("COUNT", "REGR_COUNT"):
             return CountAccumulator(arguments, call.filter)
         if name in _TRUTHS:
             return TruthAccumulator(_TRUTHS[name], arguments[0], call.filter)
@@ -55,6 +58,10 @@ class AccumulatorFactory:
             return sum_accumulator(name == "AVG", arguments[0], call.filter, call.type)
         if name in _EXTREMES:
             return self._extreme(call)
+        if name in SPREADS:
+            return spread_accumulator(name, arguments, self._types, call.filter, call.type)
+        if name in RECOMPUTED:
+            return Recomputed(call, self._types, self._group, self._seeds)
         raise MillstreamError("UnsupportedAggregate", f"Aggregate function {name} is not supported", {"function": name})
 
     def _extreme(self, call: AggregateCall) -> Accumulator:

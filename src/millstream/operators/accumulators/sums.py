@@ -51,6 +51,17 @@ def sum_accumulator(average: bool, argument: int, filter_column: int | None, res
     return WideSum(average, argument, filter_column, result)
 
 
+def two_sum(a: State, b: State) -> State:
+    """The sums of pairs (value, error), renormalised (Knuth's two-sum)."""
+    with np.errstate(all="ignore"):
+        total = a[:, 0] + b[:, 0]
+        virtual = total - a[:, 0]
+        error = (a[:, 0] - (total - virtual)) + (b[:, 0] - virtual) + a[:, 1] + b[:, 1]
+        high = total + error
+        low = error - (high - total)
+    return np.stack((high, np.where(np.isfinite(low), low, 0.0)), axis=1)
+
+
 class _Sum(LinearAccumulator):
     def __init__(self, average: bool, argument: int, filter_column: int | None, result: SqlType, width: int) -> None:
         super().__init__([(np.int64, 1), (np.int64 if width == 1 else np.uint64, width)])
@@ -175,14 +186,7 @@ class FloatSum(LinearAccumulator):
 
     def add(self, before: tuple[State, ...], more: tuple[State, ...]) -> tuple[State, ...]:
         count: Integers = before[0] + more[0]
-        with np.errstate(all="ignore"):
-            a, b = before[1][:, 0], more[1][:, 0]
-            total = a + b
-            virtual = total - a
-            error = (a - (total - virtual)) + (b - virtual) + before[1][:, 1] + more[1][:, 1]
-            high = total + error
-            low = error - (high - total)
-        pair = np.stack((high, np.where(np.isfinite(low), low, 0.0)), axis=1)
+        pair = two_sum(before[1], more[1])
         pair[count == 0] = 0.0
         return count, pair, before[2] + more[2]
 

@@ -1,0 +1,152 @@
+"""ARRAY_AGG, MODE and BIT_*: aggregates that are computed again for each touched group.
+
+State is the trace of the rows that take part, keyed by group. A step reads the touched groups twice, before and after
+it adds its rows: cost O(rows of the touched groups), whatever the change.
+
+ARRAY_AGG has the order of the input rows sorted by all columns, NULL first; with DISTINCT that of the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.errors import MillstreamError
+from millstream.operators.accumulators.base import Accumulator, GroupBatch
+from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
+from millstream.operators.ordering import row_codes, sort_codes
+from millstream.plan.nodes import AggregateCall
+from millstream.types import arrow_type
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta, Weights
+from millstream.zset.hashing import Seeds
+from millstream.zset.trace import Trace
+
+RECOMPUTED = frozenset(("ARRAY_AGG", "MODE", "BIT_AND", "BIT_OR", "BIT_XOR"))
+
+Compute = Callable[[Integers, Sequence[pa.Array], Weights, int], pa.Array]
+"""(group of each row, columns, positive weights, number of groups) -> one result per group. The first column is the
+argument; rows are distinct."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputedUpdate:
+    """Results of all touched groups before and after."""
+
+    before: pa.Array
+    after: pa.Array
+
+    @property
+    def changed(self) -> Mask:
+        codes = sort_codes(pa.concat_arrays([self.before, self.after]))
+        return np.asarray(codes[: len(self.before)] != codes[len(self.before) :])
+
+    def output(self, before: Integers, after: Integers) -> pa.Array:
+        return pa.concat_arrays([self.before.take(pa.array(before)), self.after.take(pa.array(after))])
+
+
+class Recomputed(Accumulator):
+    """See the module."""
+
+    def __init__(self, call: AggregateCall, types: Sequence[pa.DataType], group: Sequence[int], seeds: Seeds) -> None:
+        (self._argument,) = call.arguments
+        self._filter = call.filter
+        self._required = () if call.function == "ARRAY_AGG" else call.arguments
+        # The argument first, then what else decides the order of ARRAY_AGG.
+        others = call.function == "ARRAY_AGG" and not call.distinct
+        self._columns = (self._argument, *(range(len(types)) if others else ()))
+        self._compute = _compute(call, types[self._argument])
+        self._distinct = call.distinct
+        key_types = [types[g] for g in group]
+        self._width = len(key_types)
+        self._trace = Trace(key_types + [types[c] for c in self._columns], range(self._width), seeds)
+        self._seeds = seeds
+
+    def update(self, batch: GroupBatch) -> RecomputedUpdate:
+        before = self._results(batch)
+        weights = batch.masked_weights(self._filter, self._required)
+        rows = np.flatnonzero(weights)
+        if len(rows):
+            groups, positions = pa.array(batch.groups[rows]), pa.array(rows)
+            keys = tuple(key.take(groups) for key in batch.keys)
+            values = tuple(batch.columns[c].take(positions) for c in self._columns)
+            self._trace.insert(Delta(keys + values, weights[rows]))
+        return RecomputedUpdate(before, self._results(batch))
+
+    def _results(self, batch: GroupBatch) -> pa.Array:
+        wanted = range(self._width, self._width + len(self._columns))
+        found = self._trace.probe(batch.keys, batch.num_groups, columns=wanted)
+        tagged = consolidate(
+            Delta((pa.array(found.probe_index), *found.delta.columns), found.delta.weights), self._seeds
+        )
+        tagged = tagged.filter(tagged.weights > 0)
+        weights = np.ones(tagged.num_rows, np.int64) if self._distinct else tagged.weights
+        return self._compute(fixed_values(tagged.columns[0]), tagged.columns[1:], weights, batch.num_groups)
+
+    def vacant(self, slots: Integers) -> Mask:
+        return np.ones(len(slots), np.bool_)
+
+    def clear(self, slots: Integers) -> None:
+        """Nothing to do: the trace knows groups by their keys."""
+
+    @property
+    def num_rows(self) -> int:
+        return self._trace.num_rows
+
+    @property
+    def nbytes(self) -> int:
+        return self._trace.nbytes
+
+
+def _compute(call: AggregateCall, argument: pa.DataType) -> Compute:
+    if call.function == "ARRAY_AGG":
+        result = arrow_type(call.type)
+        return lambda groups, columns, weights, count: _array(groups, columns, weights, count, result)
+    if call.function == "MODE":
+        return _mode
+    if not pa.types.is_integer(argument):
+        raise MillstreamError(
+            "UnsupportedAggregate",
+            f"Aggregate function {call.function} is not supported for arguments of Arrow type {argument}",
+            {"function": call.function},
+        )
+    operations = {"BIT_AND": np.bitwise_and, "BIT_OR": np.bitwise_or, "BIT_XOR": np.bitwise_xor}
+    return lambda groups, columns, weights, count: _bits(groups, columns, weights, count, operations[call.function])
+
+
+def _array(
+    groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int, result: pa.DataType
+) -> pa.Array:
+    order = np.lexsort((row_codes(columns[1:] or columns, len(groups)), groups))
+    positions = np.repeat(order, weights[order])
+    lengths = np.zeros(count, np.int64)
+    np.add.at(lengths, groups, weights)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int64())
+    return pa.LargeListArray.from_arrays(offsets, columns[0].take(pa.array(positions)), type=result)
+
+
+def _mode(groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int) -> pa.Array:
+    """The most frequent value; of several, the smallest."""
+    order = np.lexsort((sort_codes(columns[0]), -weights, groups))
+    best = np.full(count, -1, np.int64)
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    best[groups[order[first]]] = order[first]
+    return columns[0].take(pa.array(best, mask=best < 0))
+
+
+def _bits(groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int, operation: np.ufunc) -> pa.Array:
+    values = fixed_values(columns[0])
+    if operation is np.bitwise_xor:
+        values = np.where(weights % 2 == 1, values, values.dtype.type(0))
+    order = np.argsort(groups, kind="stable")
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    results = np.zeros(count, values.dtype)
+    valid = np.zeros(count, np.bool_)
+    if len(first):
+        present = groups[order[first]]
+        results[present] = operation.reduceat(values[order], first)
+        valid[present] = True
+    return fixed_array(columns[0].type, results, valid)
