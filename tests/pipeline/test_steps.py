@@ -270,7 +270,8 @@ def test_the_statistics_have_exactly_the_documented_keys() -> None:
     with running(simple_program({"c": scripted()}, {"out": scripted_output()})) as controller:
         stats = controller.stats()
         assert set(stats) == {
-            "checkpoint_activity", "global_metrics", "inputs", "outputs", "permanent_checkpoint_errors", "suspend_error",
+            "checkpoint_activity", "global_metrics", "inputs", "outputs", "permanent_checkpoint_errors",
+            "suspend_error",
         }  # fmt: skip
         (source,) = stats["inputs"]
         assert set(source) == {

@@ -41,27 +41,41 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until `advance` is called."""
+    """A clock that stands still until `advance` is called.
+
+    A waiting thread first reads the time, works out how long to wait, then waits. An `advance` in between would be
+    missed, so `wait` returns at once if time has moved since the thread's first look after its last wait.
+    """
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._now = now
         self._elapsed = 0.0
         self._lock = threading.Lock()
         self._waiting: dict[threading.Condition, int] = {}
+        self._looked = threading.local()
 
     def now(self) -> float:
         with self._lock:
+            self._look()
             return self._now
 
     def monotonic(self) -> float:
         with self._lock:
+            self._look()
             return self._elapsed
+
+    def _look(self) -> None:
+        if getattr(self._looked, "at", None) is None:
+            self._looked.at = self._elapsed
 
     def wait(self, condition: threading.Condition, timeout: float | None = None) -> bool:
         with self._lock:
             deadline = None if timeout is None else self._elapsed + timeout
-            if deadline is not None and self._elapsed >= deadline:
+            looked_at, self._looked.at = getattr(self._looked, "at", None), None
+            if timeout is not None and timeout <= 0:
                 return False
+            if looked_at is not None and looked_at != self._elapsed:
+                return True
             # Registered before the condition is released: an `advance` from now on finds it.
             self._waiting[condition] = self._waiting.get(condition, 0) + 1
         try:
@@ -71,7 +85,8 @@ class ManualClock:
                 self._waiting[condition] -= 1
                 if not self._waiting[condition]:
                     del self._waiting[condition]
-        return deadline is None or self.monotonic() < deadline
+                expired = deadline is not None and self._elapsed >= deadline
+        return not expired
 
     def advance(self, seconds: float) -> None:
         """Move time forward and wake everything that waits on this clock. The caller holds no pipeline lock."""

@@ -60,7 +60,7 @@ class RuntimeConfig:
             max_buffering_delay_us=_uint(source, "max_buffering_delay_usecs", 0),
             clock_resolution_us=None
             if resolution is None
-            else max(MIN_CLOCK_RESOLUTION_US, _uint(source, "clock_resolution_usecs", 0)),
+            else max(MIN_CLOCK_RESOLUTION_US, _uint(source, "clock_resolution_usecs", DEFAULT_CLOCK_RESOLUTION_US)),
             clock_timezone_offset_us=_offset_us(source.get("clock_timezone_offset")),
             now_start_us=_now_start_us(tweaks.get("now_offset")),
             now_http_driven=tweaks.get("now_http_driven") is True,
