@@ -137,31 +137,22 @@ def _number_end(buffer: Any, i: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
+def _spells(buffer: Any, i: Any, word: Any, length: Any) -> Any:
+    """Whether the `length` bytes at i are those of `word`, most significant first."""
+    for k in range(length):
+        if byte_at(buffer, i + k) != word >> 8 * (length - 1 - k) & 0xFF:
+            return False
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
 def _literal(buffer: Any, i: Any) -> Any:
     """(end, kind) of true, false or null at i; end -1: something else."""
-    if (
-        byte_at(buffer, i) == 0x74
-        and byte_at(buffer, i + 1) == 0x72
-        and byte_at(buffer, i + 2) == 0x75
-        and byte_at(buffer, i + 3) == 0x65
-    ):
+    if _spells(buffer, i, 0x74727565, 4):
         return i + 4, TRUE
-    if (
-        byte_at(buffer, i) == 0x6E
-        and byte_at(buffer, i + 1) == 0x75
-        and byte_at(buffer, i + 2) == 0x6C
-        and byte_at(buffer, i + 3) == 0x6C
-    ):
+    if _spells(buffer, i, 0x6E756C6C, 4):
         return i + 4, NULL
-    if (
-        byte_at(buffer, i) == 0x66
-        and byte_at(buffer, i + 1) == 0x61
-        and byte_at(buffer, i + 2) == 0x6C
-        and byte_at(buffer, i + 3) == 0x73
-        and byte_at(buffer, i + 4) == 0x65
-    ):
-        return i + 5, FALSE
-    return -1, ABSENT
+    return (i + 5, FALSE) if _spells(buffer, i, 0x66616C7365, 5) else (-1, ABSENT)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,0 +1,85 @@
+"""Splitters: whatever the chunks are, the records are those of the whole stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millstream.formats import Parser, build_parser
+
+from .helpers import ID_NAME, rows
+
+JSON_STREAMS = (
+    b'{"id":1}\n{"id":2,"name":"}{\\"\\\\"}\n\n {"id":3,"name":"\\\\\\"]"}\r\n',
+    b'{"id":1}{"id":2}{"id":3,"name":"\xc3\xa9{"} {"id":\n4}',
+    b'[1,"a"][2,"[\\""]\n[3]',
+)
+CSV_STREAMS = (
+    b'1,a,1\n2,"x\ny",2\r\n3,"a""b\n",3\n\n4,c"d,4\n5,,',
+    b"1,a,1\r2,b,2\r\r3,c,3\r\n",
+    b'1,"""",\n2,"a"b"c,1\n3,"\n\n",2\n',
+)
+
+
+def through_chunks(parser: Parser, chunks: list[bytes]) -> list[tuple[Any, ...]]:
+    """Feed chunks as a transport does; the rows, which must come without errors."""
+    result, buffer = [], b""
+    for number, chunk in enumerate(chunks):
+        buffer += chunk
+        length = parser.split(buffer, end_of_input=number == len(chunks) - 1)
+        block = parser.parse(buffer[:length])
+        assert block.errors == ()
+        result += rows(block)
+        buffer = buffer[length:]
+    assert buffer == b""
+    return result
+
+
+def check_all_cuts(format_name: str, config: dict[str, Any], stream: bytes) -> None:
+    whole = rows(build_parser(format_name, config, ID_NAME, "t.c").parse(stream))
+    assert len(whole) >= 3
+    for cut in range(len(stream) + 1):
+        parser = build_parser(format_name, config, ID_NAME, "t.c")
+        assert through_chunks(parser, [stream[:cut], stream[cut:]]) == whole
+    parser = build_parser(format_name, config, ID_NAME, "t.c")
+    assert through_chunks(parser, [stream[i : i + 1] for i in range(len(stream))]) == whole
+
+
+@pytest.mark.parametrize("stream", JSON_STREAMS)
+def test_json_values_at_every_chunk_boundary(stream: bytes) -> None:
+    check_all_cuts("json", {"update_format": "raw"}, stream)
+
+
+def test_json_lines_at_every_chunk_boundary() -> None:
+    check_all_cuts("json", {"update_format": "raw", "lines": "single"}, JSON_STREAMS[0])
+
+
+@pytest.mark.parametrize("stream", CSV_STREAMS)
+def test_csv_records_at_every_chunk_boundary(stream: bytes) -> None:
+    check_all_cuts("csv", {}, stream)
+
+
+def test_csv_dialect_at_every_chunk_boundary() -> None:
+    config = {"quote": "'", "escape": "\\", "double_quote": False, "comment": "#", "delimiter": ";", "headers": True}
+    check_all_cuts("csv", config, b"a;b;c\n#it's\n1;'x\\'\n;';1\n2;#y;2\n#'\n3;'\\\\';3\n")
+
+
+def test_a_complete_value_is_not_held_back() -> None:
+    parser = build_parser("json", {}, ID_NAME, "t.c")
+    assert parser.split(b'{"insert":{"id":1}}') == 19
+    assert parser.split(b'{"insert":{"id":1}}{"ins') == 19
+
+
+def test_an_incomplete_value_waits() -> None:
+    parser = build_parser("json", {}, ID_NAME, "t.c")
+    assert parser.split(b'{"insert":{"id"') == 0
+    assert parser.split(b'{"insert":{"id":1}}\n') == 19
+
+
+def test_a_restarted_splitter_forgets_the_last_stream() -> None:
+    for format_name, unfinished, text in (("json", b'{"a":"', b'{"id":1}\n'), ("csv", b'1,"', b"1,a\n")):
+        parser = build_parser(format_name, {"update_format": "raw"} if format_name == "json" else {}, ID_NAME, "t.c")
+        assert parser.split(unfinished) == 0
+        parser.restart()
+        assert parser.split(text) >= len(text) - 1
