@@ -16,10 +16,14 @@ REQUIRED = INTEGER.with_nullable(False)
 @pytest.mark.parametrize(
     ("name", "types", "result"),
     [
-        ("COUNT", (), BIGINT.with_nullable(False)), ("count", (VARCHAR, INTEGER), BIGINT.with_nullable(False)), ("SUM", (INTEGER,), INTEGER),
-        ("SUM", (REQUIRED,), REQUIRED), ("AVG", (DOUBLE,), DOUBLE), ("AVG", (decimal(5, 2),), decimal(5, 2)), ("SUM", (VARCHAR,), decimal(38, 19)),
-        ("MIN", (VARCHAR,), VARCHAR), ("MAX", (array(INTEGER),), array(INTEGER)), ("BOOL_AND", (BOOLEAN,), BOOLEAN), ("COUNTIF", (BOOLEAN,), BIGINT.with_nullable(False)),
-        ("BIT_OR", (VARBINARY,), VARBINARY), ("ARRAY_AGG", (INTEGER,), array(INTEGER, False)), ("STDDEV", (REQUIRED,), INTEGER), ("ARG_MIN", (REQUIRED, VARCHAR), INTEGER),
+        ("COUNT", (), BIGINT.with_nullable(False)), ("count", (VARCHAR, INTEGER), BIGINT.with_nullable(False)),
+        ("SUM", (INTEGER,), INTEGER),
+        ("SUM", (REQUIRED,), REQUIRED), ("AVG", (DOUBLE,), DOUBLE), ("AVG", (decimal(5, 2),), decimal(5, 2)),
+        ("SUM", (VARCHAR,), decimal(38, 19)),
+        ("MIN", (VARCHAR,), VARCHAR), ("MAX", (array(INTEGER),), array(INTEGER)),
+        ("BOOL_AND", (BOOLEAN,), BOOLEAN), ("COUNTIF", (BOOLEAN,), BIGINT.with_nullable(False)),
+        ("BIT_OR", (VARBINARY,), VARBINARY), ("ARRAY_AGG", (INTEGER,), array(INTEGER, False)),
+        ("STDDEV", (REQUIRED,), INTEGER), ("ARG_MIN", (REQUIRED, VARCHAR), INTEGER),
     ],
 )  # fmt: skip
 def test_result_types(name: str, types: tuple[SqlType, ...], result: SqlType) -> None:
@@ -42,9 +46,12 @@ def test_aliases_have_one_canonical_name() -> None:
 @pytest.mark.parametrize(
     ("name", "types", "message"),
     [
-        ("EVERY", (INTEGER,), "Cannot apply 'EVERY' to arguments of type 'EVERY(<INTEGER>)'. Supported form(s): 'EVERY(<BOOLEAN>)'"),
-        ("AVG", (BOOLEAN,), "Cannot apply 'AVG' to arguments of type 'AVG(<BOOLEAN>)'. Supported form(s): 'AVG(<NUMERIC>)'"),
-        ("SUM", (struct((Field("a", INTEGER),)),), "Cannot apply 'SUM' to arguments of type 'SUM(<ROW(INTEGER a)>)'. Supported form(s): 'SUM(<NUMERIC>)'"),
+        ("EVERY", (INTEGER,),
+         "Cannot apply 'EVERY' to arguments of type 'EVERY(<INTEGER>)'. Supported form(s): 'EVERY(<BOOLEAN>)'"),
+        ("AVG", (BOOLEAN,),
+         "Cannot apply 'AVG' to arguments of type 'AVG(<BOOLEAN>)'. Supported form(s): 'AVG(<NUMERIC>)'"),
+        ("SUM", (struct((Field("a", INTEGER),)),),
+         "Cannot apply 'SUM' to arguments of type 'SUM(<ROW(INTEGER a)>)'. Supported form(s): 'SUM(<NUMERIC>)'"),
         ("MAX", (INTEGER, INTEGER), "Invalid number of arguments to function 'MAX'. Was expecting 1 arguments"),
         ("ARG_MAX", (INTEGER,), "Invalid number of arguments to function 'ARG_MAX'. Was expecting 2 arguments"),
         ("MIN", (NULL,), "Argument of aggregate has NULL type"),

@@ -81,9 +81,12 @@ def test_integers_are_exact_or_fail_naming_the_operands(data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("a", "b", "result"),
     [
-        (TINYINT, INTEGER, INTEGER), (INTEGER, UTINYINT, INTEGER), (INTEGER, UINTEGER, UINTEGER), (UTINYINT, BIGINT, BIGINT),
-        (UBIGINT, INTEGER, UBIGINT), (INTEGER, REAL, REAL), (INTEGER, DOUBLE, DOUBLE), (REAL, DOUBLE, DOUBLE), (REAL, REAL, REAL),
-        (decimal(5, 2), REAL, DOUBLE), (decimal(5, 2), INTEGER, decimal(13, 2)), (INTEGER, VARCHAR, INTEGER), (VARCHAR, DOUBLE, DOUBLE),
+        (TINYINT, INTEGER, INTEGER), (INTEGER, UTINYINT, INTEGER), (INTEGER, UINTEGER, UINTEGER),
+        (UTINYINT, BIGINT, BIGINT),
+        (UBIGINT, INTEGER, UBIGINT), (INTEGER, REAL, REAL), (INTEGER, DOUBLE, DOUBLE), (REAL, DOUBLE, DOUBLE),
+        (REAL, REAL, REAL),
+        (decimal(5, 2), REAL, DOUBLE), (decimal(5, 2), INTEGER, decimal(13, 2)), (INTEGER, VARCHAR, INTEGER),
+        (VARCHAR, DOUBLE, DOUBLE),
     ],
 )  # fmt: skip
 def test_result_types(a: SqlType, b: SqlType, result: SqlType) -> None:
@@ -166,7 +169,8 @@ def test_decimals_are_truncated_exact_results(data: st.DataObject) -> None:
     [
         ("+", decimal(10, 2), decimal(5, 3), decimal(12, 3)), ("*", decimal(10, 2), decimal(5, 3), decimal(15, 5)),
         ("/", decimal(10, 2), decimal(5, 3), decimal(19, 8)), ("%", decimal(10, 2), decimal(5, 3), decimal(5, 3)),
-        ("*", decimal(38, 10), decimal(38, 10), decimal(38, 20)), ("/", decimal(38, 0), decimal(38, 10), decimal(38, 0)),
+        ("*", decimal(38, 10), decimal(38, 10), decimal(38, 20)),
+        ("/", decimal(38, 0), decimal(38, 10), decimal(38, 0)),
         ("/", decimal(38, 19), decimal(10, 2), decimal(38, 17)),
     ],
 )  # fmt: skip

@@ -23,11 +23,15 @@ MAPS = pa.array([[("z", 9)], [("a", 1), ("b", None)], None, []], arrow_type(MAP)
     ("case", "expected"),
     [
         (("ARRAY", 1, None, 3), [1, None, 3]), (("ARRAY",), []), (("ARRAY", 1, "a"), ["1", "a"]),
-        (("ITEM", [5, 6], 1), 5), (("ITEM", [5, 6], 3), None), (("ITEM", [5, 6], 0), None), (("ITEM", [5, 6], -1), None),
+        (("ITEM", [5, 6], 1), 5), (("ITEM", [5, 6], 3), None), (("ITEM", [5, 6], 0), None),
+        (("ITEM", [5, 6], -1), None),
         (("ITEM", [5, 6], None), None), (("ITEM", Typed(None, NUMBERS), 1), None),
-        (("CARDINALITY", [5, 6]), 2), (("ARRAY_LENGTH", Typed(None, NUMBERS)), None), (("ARRAY_SIZE", Typed([], NUMBERS)), 0),
-        (("ARRAY_CONTAINS", [5, 6], 6), True), (("ARRAY_CONTAINS", [5, 6], 7), False), (("ARRAY_CONTAINS", [5, None], Typed(None, INTEGER)), True),
-        (("ARRAY_POSITION", [5, 6], 6), 2), (("ARRAY_POSITION", [5, 6], 7), 0), (("ARRAY_POSITION", Typed(None, NUMBERS), 7), None),
+        (("CARDINALITY", [5, 6]), 2), (("ARRAY_LENGTH", Typed(None, NUMBERS)), None),
+        (("ARRAY_SIZE", Typed([], NUMBERS)), 0),
+        (("ARRAY_CONTAINS", [5, 6], 6), True), (("ARRAY_CONTAINS", [5, 6], 7), False),
+        (("ARRAY_CONTAINS", [5, None], Typed(None, INTEGER)), True),
+        (("ARRAY_POSITION", [5, 6], 6), 2), (("ARRAY_POSITION", [5, 6], 7), 0),
+        (("ARRAY_POSITION", Typed(None, NUMBERS), 7), None),
     ],
 )  # fmt: skip
 def test_arrays(case: tuple[Any, ...], expected: Any) -> None:
@@ -93,7 +97,8 @@ def test_nested_columns_build_arrays_row_by_row() -> None:
         ("ARRAY", (array(INTEGER), UUID), "Parameters must be of the same type"),
         ("MAP_KEYS", (UUID,), "Cannot apply 'MAP_KEYS' to arguments of type"),
         ("MAP_CONTAINS_KEY", (VARBINARY, INTEGER), "Cannot apply 'MAP_CONTAINS_KEY' to arguments of type"),
-        ("CARDINALITY", (BOOLEAN, BOOLEAN), "Invalid number of arguments to function 'CARDINALITY'. Was expecting 1 arguments"),
+        ("CARDINALITY", (BOOLEAN, BOOLEAN),
+         "Invalid number of arguments to function 'CARDINALITY'. Was expecting 1 arguments"),
     ],
 )  # fmt: skip
 def test_refused_arguments(name: str, types: tuple[SqlType, ...], fragment: str) -> None:

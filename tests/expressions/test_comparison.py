@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime
-from decimal import Decimal as D
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -46,34 +46,56 @@ NAN, INF = math.nan, math.inf
 ROW = struct((Field("a", INTEGER), Field("b", VARCHAR)))
 NUMBERS = array(INTEGER)
 
+D = Decimal
 CASES: list[tuple[Any, ...]] = [
-    ("=", 1, 1, True), ("=", 1, None, None), ("<>", 1, 2, True), ("!=", 1, 1, False), ("<", 1, 2, True), (">=", 1, 2, False),
-    ("<", False, True, True), ("=", "a", "a", True), ("<", "a", "b", True), ("<", "Z", "a", True), ("<", "z", "é", True),
-    ("=", NAN, NAN, True), ("<>", NAN, NAN, False), ("<", INF, NAN, True), (">", NAN, INF, True), ("<=", NAN, NAN, True),
+    ("=", 1, 1, True), ("=", 1, None, None), ("<>", 1, 2, True), ("!=", 1, 1, False), ("<", 1, 2, True),
+    (">=", 1, 2, False),
+    ("<", False, True, True), ("=", "a", "a", True), ("<", "a", "b", True), ("<", "Z", "a", True),
+    ("<", "z", "é", True),
+    ("=", NAN, NAN, True), ("<>", NAN, NAN, False), ("<", INF, NAN, True), (">", NAN, INF, True),
+    ("<=", NAN, NAN, True),
     ("<", NAN, 1.0, False), ("=", -0.0, 0.0, True), (">=", NAN, None, None),
-    ("=", Typed(-57681.18, REAL), D("-57681.18"), True), ("=", 1, D("1.0"), True), ("<", D("1.01"), D("1.1"), True),
-    ("=", 1, 1.0, True), ("=", "5", 5, True), ("=", "x", 5, "Error converting 'x' to INTEGER: invalid digit found in string"),
-    ("=", "1.50", D("1.5"), True), ("=", "2020-01-01", date(2020, 1, 1), True), ("<", date(2020, 1, 1), datetime(2020, 1, 1, 1), True),
-    ("=", b"\x0b\x16", "0b16", True), ("=", Typed(b"\x01" * 16, UUID), b"\x01" * 16, True), ("<", b"\x01", b"\x01\x00", True),
-    ("=", "true", True, True), ("=", Typed("a", char(1)), Typed("a  ", char(3)), True), ("=", Typed("a", char(1)), "a ", False),
-    ("=", Typed([1, None], NUMBERS), Typed([1, None], NUMBERS), True), ("<", Typed([1], NUMBERS), Typed([1, 2], NUMBERS), True),
-    ("<", Typed([None], NUMBERS), Typed([1], NUMBERS), True), ("=", Typed([1], NUMBERS), Typed(None, NUMBERS), None),
-    ("<=>", None, None, True), ("<=>", 1, None, False), ("<=>", NAN, NAN, True), ("IS DISTINCT FROM", 1, None, True),
-    ("IS DISTINCT FROM", 1, 1, False), ("IS NOT DISTINCT FROM", Typed(None, INTEGER), Typed(None, INTEGER), True),
-    ("IN", 1, 2, 1, True), ("IN", 1, 2, None, None), ("IN", 1, 1, None, True), ("IN", None, 1, None), ("IN", 1, 2, 3, 4, 5, False),
-    ("IN", 5, 2, 3, 4, 5, True), ("IN", 1, 2, 3, 4, Typed(None, INTEGER), None), ("IN", "a", "b", "c", "d", "a", True),
-    ("NOT IN", 1, 2, 3, True), ("NOT IN", 1, None, 3, None), ("IN", NAN, 1.0, 2.0, 3.0, NAN, True), ("IN", -0.0, 1.0, 2.0, 3.0, 0.0, True),
+    ("=", Typed(-57681.18, REAL), D("-57681.18"), True), ("=", 1, D("1.0"), True),
+    ("<", D("1.01"), D("1.1"), True),
+    ("=", 1, 1.0, True), ("=", "5", 5, True),
+    ("=", "x", 5, "Error converting 'x' to INTEGER: invalid digit found in string"),
+    ("=", "1.50", D("1.5"), True), ("=", "2020-01-01", date(2020, 1, 1), True),
+    ("<", date(2020, 1, 1), datetime(2020, 1, 1, 1), True),
+    ("=", b"\x0b\x16", "0b16", True), ("=", Typed(b"\x01" * 16, UUID), b"\x01" * 16, True),
+    ("<", b"\x01", b"\x01\x00", True),
+    ("=", "true", True, True), ("=", Typed("a", char(1)), Typed("a  ", char(3)), True),
+    ("=", Typed("a", char(1)), "a ", False),
+    ("=", Typed([1, None], NUMBERS), Typed([1, None], NUMBERS), True),
+    ("<", Typed([1], NUMBERS), Typed([1, 2], NUMBERS), True),
+    ("<", Typed([None], NUMBERS), Typed([1], NUMBERS), True),
+    ("=", Typed([1], NUMBERS), Typed(None, NUMBERS), None),
+    ("<=>", None, None, True), ("<=>", 1, None, False), ("<=>", NAN, NAN, True),
+    ("IS DISTINCT FROM", 1, None, True),
+    ("IS DISTINCT FROM", 1, 1, False),
+    ("IS NOT DISTINCT FROM", Typed(None, INTEGER), Typed(None, INTEGER), True),
+    ("IN", 1, 2, 1, True), ("IN", 1, 2, None, None), ("IN", 1, 1, None, True), ("IN", None, 1, None),
+    ("IN", 1, 2, 3, 4, 5, False),
+    ("IN", 5, 2, 3, 4, 5, True), ("IN", 1, 2, 3, 4, Typed(None, INTEGER), None),
+    ("IN", "a", "b", "c", "d", "a", True),
+    ("NOT IN", 1, 2, 3, True), ("NOT IN", 1, None, 3, None), ("IN", NAN, 1.0, 2.0, 3.0, NAN, True),
+    ("IN", -0.0, 1.0, 2.0, 3.0, 0.0, True),
     ("IS NULL", None, True), ("IS NULL", 1, False), ("IS NOT NULL", 1, True), ("IS NOT NULL", "", True),
-    ("IS TRUE", None, False), ("IS NOT TRUE", None, True), ("IS FALSE", False, True), ("IS NOT FALSE", None, True),
-    ("IS UNKNOWN", Typed(None, BOOLEAN), True), ("IS NOT UNKNOWN", True, True), ("IS TRUE", True, True), ("IS FALSE", None, False),
-    ("AND", True, None, None), ("AND", False, None, False), ("OR", True, None, True), ("OR", False, None, None), ("NOT", None, None),
+    ("IS TRUE", None, False), ("IS NOT TRUE", None, True), ("IS FALSE", False, True),
+    ("IS NOT FALSE", None, True),
+    ("IS UNKNOWN", Typed(None, BOOLEAN), True), ("IS NOT UNKNOWN", True, True), ("IS TRUE", True, True),
+    ("IS FALSE", None, False),
+    ("AND", True, None, None), ("AND", False, None, False), ("OR", True, None, True),
+    ("OR", False, None, None), ("NOT", None, None),
     ("AND", True, True, False, False), ("NOT", True, False),
-    ("COALESCE", None, 1, 1), ("COALESCE", "a", -1, "a"), ("COALESCE", Typed(None, VARCHAR), -1, "-1"), ("IFNULL", None, 2, 2),
+    ("COALESCE", None, 1, 1), ("COALESCE", "a", -1, "a"), ("COALESCE", Typed(None, VARCHAR), -1, "-1"),
+    ("IFNULL", None, 2, 2),
     ("NULLIF", 1, 1, None), ("NULLIF", 1, 2, 1), ("NULLIF", None, 2, None), ("NULLIF", 1, None, 1),
     ("IF", True, 1, 2, 1), ("IF", None, 1, 2, 2), ("IF", False, 1, D("2.5"), D("2.5")),
-    ("GREATEST", 1, 3, 2, 3), ("GREATEST", 1, None, None), ("LEAST", 1, D("0.5"), D("0.5")), ("GREATEST", 1.0, NAN, NAN),
+    ("GREATEST", 1, 3, 2, 3), ("GREATEST", 1, None, None), ("LEAST", 1, D("0.5"), D("0.5")),
+    ("GREATEST", 1.0, NAN, NAN),
     ("LEAST", "b", "a", "a"), ("GREATEST_IGNORE_NULLS", 1, None, 1), ("LEAST_IGNORE_NULLS", None, 3, 2, 2),
-    ("LEAST_IGNORE_NULLS", Typed(None, INTEGER), Typed(None, INTEGER), None), ("GREATEST", Typed([1], NUMBERS), Typed([2], NUMBERS), [2]),
+    ("LEAST_IGNORE_NULLS", Typed(None, INTEGER), Typed(None, INTEGER), None),
+    ("GREATEST", Typed([1], NUMBERS), Typed([2], NUMBERS), [2]),
 ]  # fmt: skip
 
 
@@ -110,10 +132,13 @@ def test_null_tests_are_never_null() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "common"),
     [
-        (INTEGER, BIGINT, BIGINT), (INTEGER, UINTEGER, UINTEGER), (REAL, decimal(5, 2), REAL), (DOUBLE, INTEGER, DOUBLE),
-        (VARCHAR, decimal(5, 2), decimal(38, 19)), (VARCHAR, INTEGER, INTEGER), (VARCHAR, DOUBLE, DOUBLE), (DATE, TIMESTAMP, TIMESTAMP),
+        (INTEGER, BIGINT, BIGINT), (INTEGER, UINTEGER, UINTEGER), (REAL, decimal(5, 2), REAL),
+        (DOUBLE, INTEGER, DOUBLE),
+        (VARCHAR, decimal(5, 2), decimal(38, 19)), (VARCHAR, INTEGER, INTEGER), (VARCHAR, DOUBLE, DOUBLE),
+        (DATE, TIMESTAMP, TIMESTAMP),
         (char(2), char(5), char(5)), (char(2), VARCHAR, VARCHAR), (VARCHAR, VARBINARY, VARCHAR), (NULL, DATE, DATE),
-        (array(INTEGER), array(BIGINT), array(BIGINT)), (UUID, VARBINARY, UUID), (decimal(5, 2), decimal(4, 3), decimal(6, 3)),
+        (array(INTEGER), array(BIGINT), array(BIGINT)), (UUID, VARBINARY, UUID),
+        (decimal(5, 2), decimal(4, 3), decimal(6, 3)),
     ],
 )  # fmt: skip
 def test_comparison_types(a: SqlType, b: SqlType, common: SqlType) -> None:
@@ -123,9 +148,12 @@ def test_comparison_types(a: SqlType, b: SqlType, common: SqlType) -> None:
 @pytest.mark.parametrize(
     ("types", "common"),
     [
-        ([INTEGER, BIGINT], BIGINT), ([INTEGER, REAL], REAL), ([decimal(5, 2), REAL], DOUBLE), ([decimal(5, 2), decimal(6, 1)], decimal(7, 2)),
-        ([char(1), char(3)], char(3)), ([char(1), VARCHAR], VARCHAR), ([VARCHAR, INTEGER], VARCHAR), ([DATE, TIMESTAMP], TIMESTAMP),
-        ([NULL, INTEGER], INTEGER), ([decimal(38, 0), decimal(38, 10)], decimal(38, 10)), ([array(INTEGER), array(DOUBLE)], array(DOUBLE)),
+        ([INTEGER, BIGINT], BIGINT), ([INTEGER, REAL], REAL), ([decimal(5, 2), REAL], DOUBLE),
+        ([decimal(5, 2), decimal(6, 1)], decimal(7, 2)),
+        ([char(1), char(3)], char(3)), ([char(1), VARCHAR], VARCHAR), ([VARCHAR, INTEGER], VARCHAR),
+        ([DATE, TIMESTAMP], TIMESTAMP),
+        ([NULL, INTEGER], INTEGER), ([decimal(38, 0), decimal(38, 10)], decimal(38, 10)),
+        ([array(INTEGER), array(DOUBLE)], array(DOUBLE)),
     ],
 )  # fmt: skip
 def test_least_restrictive_types(types: list[SqlType], common: SqlType) -> None:

@@ -22,14 +22,19 @@ def months(n: int) -> Typed:
 
 
 FIELDS: list[tuple[str, Any, int]] = [
-    ("MILLENNIUM", date(2000, 1, 1), 2), ("MILLENNIUM", date(2001, 1, 1), 3), ("CENTURY", date(2000, 12, 31), 20),
+    ("MILLENNIUM", date(2000, 1, 1), 2), ("MILLENNIUM", date(2001, 1, 1), 3),
+    ("CENTURY", date(2000, 12, 31), 20),
     ("DECADE", TS, 202), ("YEAR", TS, 2020), ("QUARTER", TS, 1), ("MONTH", TS, 2), ("WEEK", TS, 9),
-    ("WEEK", date(2021, 1, 3), 53), ("WEEK", date(2018, 12, 31), 1), ("DAY", TS, 29), ("DOY", TS, 60), ("DOW", TS, 7),
-    ("DOW", date(2020, 3, 1), 1), ("ISODOW", date(2020, 3, 1), 7), ("ISODOW", TS, 6), ("HOUR", TS, 13), ("MINUTE", TS, 45),
-    ("SECOND", TS, 59), ("MILLISECOND", TS, 59123), ("MICROSECOND", TS, 59123456), ("NANOSECOND", TS, 59123456000),
+    ("WEEK", date(2021, 1, 3), 53), ("WEEK", date(2018, 12, 31), 1), ("DAY", TS, 29), ("DOY", TS, 60),
+    ("DOW", TS, 7),
+    ("DOW", date(2020, 3, 1), 1), ("ISODOW", date(2020, 3, 1), 7), ("ISODOW", TS, 6), ("HOUR", TS, 13),
+    ("MINUTE", TS, 45),
+    ("SECOND", TS, 59), ("MILLISECOND", TS, 59123), ("MICROSECOND", TS, 59123456),
+    ("NANOSECOND", TS, 59123456000),
     ("EPOCH", datetime(1969, 12, 31, 23, 59, 58, 500000), -1), ("HOUR", date(2020, 1, 1), 0),
     ("HOUR", T, 13), ("NANOSECOND", T, 59123456789), ("EPOCH", T, 49559),
-    ("DAY", timedelta(days=-2, hours=-3), -2), ("HOUR", timedelta(days=2, hours=3), 3), ("MILLISECOND", timedelta(seconds=1.5), 1500),
+    ("DAY", timedelta(days=-2, hours=-3), -2), ("HOUR", timedelta(days=2, hours=3), 3),
+    ("MILLISECOND", timedelta(seconds=1.5), 1500),
     ("MONTH", months(14), 2), ("YEAR", months(-14), -1), ("SQL_TSI_YEAR", TS, 2020),
 ]  # fmt: skip
 
@@ -47,16 +52,23 @@ def test_field_functions_are_extract() -> None:
 ROUNDED: list[tuple[str, str, Any, Any]] = [
     ("FLOOR", "YEAR", TS, datetime(2020, 1, 1)), ("FLOOR", "MONTH", TS, datetime(2020, 2, 1)),
     ("FLOOR", "WEEK", TS, datetime(2020, 2, 23)), ("FLOOR", "HOUR", TS, datetime(2020, 2, 29, 13)),
-    ("FLOOR", "MILLISECOND", TS, datetime(2020, 2, 29, 13, 45, 59, 123000)), ("FLOOR", "CENTURY", TS, datetime(2000, 1, 1)),
-    ("FLOOR", "MILLENNIUM", TS, datetime(2000, 1, 1)), ("FLOOR", "DECADE", date(2019, 5, 5), date(2010, 1, 1)),
+    ("FLOOR", "MILLISECOND", TS, datetime(2020, 2, 29, 13, 45, 59, 123000)),
+    ("FLOOR", "CENTURY", TS, datetime(2000, 1, 1)),
+    ("FLOOR", "MILLENNIUM", TS, datetime(2000, 1, 1)),
+    ("FLOOR", "DECADE", date(2019, 5, 5), date(2010, 1, 1)),
     ("FLOOR", "QUARTER", date(2019, 5, 5), date(2019, 4, 1)), ("CEIL", "CENTURY", TS, datetime(2100, 1, 1)),
-    ("CEIL", "MILLENNIUM", TS, datetime(3000, 1, 1)), ("CEIL", "YEAR", datetime(2020, 1, 1), datetime(2020, 1, 1)),
+    ("CEIL", "MILLENNIUM", TS, datetime(3000, 1, 1)),
+    ("CEIL", "YEAR", datetime(2020, 1, 1), datetime(2020, 1, 1)),
     ("CEIL", "DAY", TS, datetime(2020, 3, 1)), ("CEIL", "WEEK", date(2020, 2, 29), date(2020, 3, 1)),
     ("FLOOR", "MINUTE", T, time(13, 45)), ("CEIL", "HOUR", T, time(14)),
-    ("DATE_TRUNC", "CENTURY", date(2000, 5, 5), date(1901, 1, 1)), ("DATE_TRUNC", "MILLENNIUM", date(2020, 5, 5), date(2001, 1, 1)),
-    ("DATE_TRUNC", "WEEK", TS, datetime(2020, 2, 23)), ("DATE_TRUNC", "SECOND", TS, datetime(2020, 2, 29, 13, 45, 59)),
-    ("TIMESTAMP_TRUNC", "MONTH", date(2020, 2, 29), datetime(2020, 2, 1)), ("TIME_TRUNC", "HOUR", T, time(13)),
-    ("FLOOR", "DAY", datetime(1969, 12, 31, 1), datetime(1969, 12, 31)), ("FLOOR", "YEAR", Typed(None, DATE), None),
+    ("DATE_TRUNC", "CENTURY", date(2000, 5, 5), date(1901, 1, 1)),
+    ("DATE_TRUNC", "MILLENNIUM", date(2020, 5, 5), date(2001, 1, 1)),
+    ("DATE_TRUNC", "WEEK", TS, datetime(2020, 2, 23)),
+    ("DATE_TRUNC", "SECOND", TS, datetime(2020, 2, 29, 13, 45, 59)),
+    ("TIMESTAMP_TRUNC", "MONTH", date(2020, 2, 29), datetime(2020, 2, 1)),
+    ("TIME_TRUNC", "HOUR", T, time(13)),
+    ("FLOOR", "DAY", datetime(1969, 12, 31, 1), datetime(1969, 12, 31)),
+    ("FLOOR", "YEAR", Typed(None, DATE), None),
 ]  # fmt: skip
 
 
@@ -67,8 +79,10 @@ def test_rounding_to_a_unit(name: str, unit: str, value: Any, expected: Any) -> 
 
 DIFFERENCES: list[tuple[str, Any, Any, int]] = [
     ("MONTH", date(2020, 1, 31), date(2020, 2, 29), 0), ("MONTH", date(2020, 1, 15), date(2020, 3, 15), 2),
-    ("MONTH", datetime(2020, 3, 15, 1), datetime(2020, 1, 15, 2), -1), ("YEAR", date(2020, 2, 29), date(2021, 2, 28), 0),
-    ("QUARTER", date(2020, 1, 1), date(2020, 12, 31), 3), ("DAY", datetime(2020, 1, 2), datetime(2020, 1, 1, 1), 0),
+    ("MONTH", datetime(2020, 3, 15, 1), datetime(2020, 1, 15, 2), -1),
+    ("YEAR", date(2020, 2, 29), date(2021, 2, 28), 0),
+    ("QUARTER", date(2020, 1, 1), date(2020, 12, 31), 3),
+    ("DAY", datetime(2020, 1, 2), datetime(2020, 1, 1, 1), 0),
     ("WEEK", date(2020, 1, 1), date(2020, 1, 15), 2), ("HOUR", datetime(2020, 1, 1), date(2020, 1, 2), 24),
     ("SECOND", datetime(2020, 1, 1), datetime(2020, 1, 1, 0, 1), 60), ("MINUTE", T, Typed(0, TIME), -825),
     ("SECOND", datetime(1970, 1, 1), datetime(2100, 1, 1), 4102444800),
@@ -87,8 +101,10 @@ def test_datediff_is_for_hours_and_longer() -> None:
 
 ADDITIONS: list[tuple[str, Any, Any, Any]] = [
     ("MONTH", 1, date(2020, 1, 31), date(2020, 2, 29)), ("DAY", -1, date(2020, 1, 1), date(2019, 12, 31)),
-    ("HOUR", 1, date(2020, 1, 1), datetime(2020, 1, 1, 1)), ("YEAR", 1, TS, datetime(2021, 2, 28, 13, 45, 59, 123456)),
-    ("MINUTE", 30, Typed(23 * 3600 * 10**9, TIME), time(23, 30)), ("HOUR", 2, Typed(23 * 3600 * 10**9, TIME), time(1)),
+    ("HOUR", 1, date(2020, 1, 1), datetime(2020, 1, 1, 1)),
+    ("YEAR", 1, TS, datetime(2021, 2, 28, 13, 45, 59, 123456)),
+    ("MINUTE", 30, Typed(23 * 3600 * 10**9, TIME), time(23, 30)),
+    ("HOUR", 2, Typed(23 * 3600 * 10**9, TIME), time(1)),
     ("MONTH", None, date(2020, 1, 31), None), ("MONTH", -1, date(2020, 3, 31), date(2020, 2, 29)),
 ]  # fmt: skip
 
@@ -99,18 +115,25 @@ def test_timestampadd(unit: str, count: Any, value: Any, expected: Any) -> None:
 
 
 ARITHMETIC: list[tuple[str, Any, Any, Any]] = [
-    ("+", date(2020, 1, 31), months(1), date(2020, 2, 29)), ("-", date(2020, 3, 31), months(1), date(2020, 2, 29)),
-    ("+", date(2020, 1, 1), timedelta(hours=47), date(2020, 1, 2)), ("-", date(2020, 1, 1), timedelta(hours=1), date(2020, 1, 1)),
-    ("+", TS, timedelta(seconds=1), datetime(2020, 2, 29, 13, 46, 0, 123456)), ("+", timedelta(days=1), date(2020, 1, 1), date(2020, 1, 2)),
-    ("+", TS, months(12), datetime(2021, 2, 28, 13, 45, 59, 123456)), ("+", Typed(0, TIME), timedelta(hours=-1), time(23)),
+    ("+", date(2020, 1, 31), months(1), date(2020, 2, 29)),
+    ("-", date(2020, 3, 31), months(1), date(2020, 2, 29)),
+    ("+", date(2020, 1, 1), timedelta(hours=47), date(2020, 1, 2)),
+    ("-", date(2020, 1, 1), timedelta(hours=1), date(2020, 1, 1)),
+    ("+", TS, timedelta(seconds=1), datetime(2020, 2, 29, 13, 46, 0, 123456)),
+    ("+", timedelta(days=1), date(2020, 1, 1), date(2020, 1, 2)),
+    ("+", TS, months(12), datetime(2021, 2, 28, 13, 45, 59, 123456)),
+    ("+", Typed(0, TIME), timedelta(hours=-1), time(23)),
     ("-", Typed(0, TIME), timedelta(hours=1), time(23)), ("+", Typed(0, TIME), months(3), time(0)),
     ("+", timedelta(days=1), timedelta(hours=1), timedelta(days=1, hours=1)), ("-", months(5), months(7), -2),
-    ("*", timedelta(seconds=1), 3, timedelta(seconds=3)), ("*", 3, timedelta(seconds=1), timedelta(seconds=3)),
-    ("/", timedelta(seconds=1), 3, timedelta(microseconds=333333)), ("*", timedelta(seconds=1), 1.5, timedelta(seconds=1.5)),
+    ("*", timedelta(seconds=1), 3, timedelta(seconds=3)),
+    ("*", 3, timedelta(seconds=1), timedelta(seconds=3)),
+    ("/", timedelta(seconds=1), 3, timedelta(microseconds=333333)),
+    ("*", timedelta(seconds=1), 1.5, timedelta(seconds=1.5)),
     ("*", months(7), Decimal("0.5"), 3), ("/", timedelta(seconds=1), Decimal("0.3"),
      timedelta(microseconds=3333333)),
     ("*", timedelta(days=10**8), 10**9, "overflow in INTERVAL multiplication 8640000000000000000 * 1000000000"),
-    ("/", timedelta(days=1), 0, "overflow in INTERVAL division 86400000000 / 0"), ("+", TS, Typed(None, MONTHS), None),
+    ("/", timedelta(days=1), 0, "overflow in INTERVAL division 86400000000 / 0"),
+    ("+", TS, Typed(None, MONTHS), None),
 ]  # fmt: skip
 
 

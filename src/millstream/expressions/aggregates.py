@@ -1,7 +1,7 @@
 """Typing of aggregate functions (sql.md §8); their evaluation lives in operators/.
 
-The result type is that of a group with at least one row: a caller that aggregates possibly empty sets (no GROUP BY,
-or a FILTER) makes it nullable, except for the aggregates in `NEVER_NULL`.
+The result type is that of a group with at least one row: a caller that aggregates possibly empty sets (no
+GROUP BY, or a FILTER) makes it nullable, except for the aggregates in `NEVER_NULL`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def is_aggregate(name: str) -> bool:
 
 
 def resolve_aggregate(name: str, arguments: Sequence[Expression]) -> tuple[list[Expression], SqlType]:
-    """The arguments with the casts that the aggregate needs, and the type of its result. Raises TypeCheckError.
+    """The arguments with the casts that the aggregate needs, and the type of its result. Raises
+    TypeCheckError.
 
     COUNT(*) has no arguments. `AGGREGATES[name].name` is the canonical name of an alias.
     """

@@ -1,8 +1,9 @@
 """Implicit conversions: common types of operands and the casts that reach them (sql.md §5, §6.1).
 
-Three different questions have three different answers in this dialect: the type in which two values are compared
-(`comparison_type`), the type that holds all of several values (`least_restrictive`), and the type of an arithmetic
-result (functions/arithmetic.py). All work on types only; `coerce` then inserts the conversion into the expression.
+Three different questions have three different answers in this dialect: the type in which two values are
+compared (`comparison_type`), the type that holds all of several values (`least_restrictive`), and the type of
+an arithmetic result (functions/arithmetic.py). All work on types only; `coerce` then inserts the conversion
+into the expression.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def common_decimal(a: SqlType, b: SqlType, *, capped: bool) -> SqlType | None:
 
 
 def comparison_type(a: SqlType, b: SqlType, operator: str = "=") -> SqlType:
-    """The type in which values of `a` and `b` are compared (sql.md §5.4). Raises TypeCheckError when there is none."""
+    """The type in which values of `a` and `b` are compared (sql.md §5.4). Raises TypeCheckError when there is
+    none."""
     nullable = a.nullable or b.nullable
     found = _comparison(a, b, operator)
     if found is None:
@@ -164,7 +166,8 @@ def _string_comparison(other: SqlType) -> SqlType | None:
 
 
 def _string_union(a: SqlType, b: SqlType) -> SqlType:
-    """CHAR with CHAR pads to the longer, anything else is VARCHAR; the length of both is kept where it is known."""
+    """CHAR with CHAR pads to the longer, anything else is VARCHAR; the length of both is kept where it is
+    known."""
     lengths = (a.precision, b.precision)
     if a.kind is b.kind is Kind.CHAR:
         return SqlType(Kind.CHAR, precision=max(length or 1 for length in lengths))
@@ -201,7 +204,8 @@ def _unify_nested(a: SqlType, b: SqlType, unify: Callable[[SqlType, SqlType], Sq
 def least_restrictive(types: Sequence[SqlType], what: str = "", *, strings_absorb: bool = True) -> SqlType:
     """The type that holds the values of all `types` (sql.md §5.6).
 
-    `what` names the operator for the message. With `strings_absorb` a string next to another scalar makes VARCHAR.
+    `what` names the operator for the message. With `strings_absorb` a string next to another scalar makes
+    VARCHAR.
     """
 
     def join(a: SqlType, b: SqlType) -> SqlType:
@@ -321,7 +325,10 @@ def _check_nested_cast(source: SqlType, target: SqlType, operator: str) -> None:
     if source.kind is Kind.ARRAY and target.kind is Kind.ARRAY and source.component and target.component:
         _check_cast(source.component, target.component, operator)
     elif source.kind is Kind.MAP and target.kind is Kind.MAP:
-        assert source.key and source.value and target.key and target.value
+        assert source.key is not None
+        assert source.value is not None
+        assert target.key is not None
+        assert target.value is not None
         if source.value.is_nested != target.value.is_nested:
             raise _illegal_cast(source, target)
         _check_cast(source.key, target.key, operator)

@@ -1,4 +1,5 @@
-"""CASE: typing, and evaluation that touches each result only on the rows whose branch was chosen (sql.md §7.1)."""
+"""CASE: typing, and evaluation that touches each result only on the rows whose branch was chosen (sql.md
+§7.1)."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ def _typed(value: Value, data_type: pa.DataType) -> Value:
 
 
 def _gather(frame: Any, choice: Any, results: Sequence[Node], data_type: pa.DataType) -> Value:
-    """The chosen results when none of them can fail: those that occur are evaluated on all rows and merged."""
+    """The chosen results when none of them can fail: those that occur are evaluated on all rows and
+    merged."""
     present = np.unique(choice)
     value = _typed(results[present[0]](frame), data_type)
     for branch in present[1:]:

@@ -1,10 +1,12 @@
-"""Exact DECIMAL arithmetic: truncated toward zero to the result scale, checked against 38 digits (sql.md §5.2).
+"""Exact DECIMAL arithmetic: truncated toward zero to the result scale, checked against 38 digits (sql.md
+§5.2).
 
-Arrow adds and multiplies decimals exactly but refuses result types beyond 38 digits, and its division chooses other
-scales. So kernels here use Arrow's 128-bit kernels where the exact result fits, the 256-bit ones where it may not, and
-bring 256-bit results back with an explicit check. Arrow computes from the unscaled integers and uses precision only
-to derive result types; `relabel` exploits that to keep those within Arrow's limits. Operands of at most 18 digits
-divide as 64-bit integers in numpy. `ROW_BY_ROW` operations (quotients of more than 72 digits) use Python integers.
+Arrow adds and multiplies decimals exactly but refuses result types beyond 38 digits, and its division chooses
+other scales. So kernels here use Arrow's 128-bit kernels where the exact result fits, the 256-bit ones where
+it may not, and bring 256-bit results back with an explicit check. Arrow computes from the unscaled integers
+and uses precision only to derive result types; `relabel` exploits that to keep those within Arrow's limits.
+Operands of at most 18 digits divide as 64-bit integers in numpy. `ROW_BY_ROW` operations (quotients of more
+than 72 digits) use Python integers.
 """
 
 from __future__ import annotations
@@ -125,7 +127,8 @@ def widen(value: Value, scale: int) -> Value:
 
 
 def narrow(value: Value, precision: int, scale: int) -> Value:
-    """A decimal256 truncated toward zero to `scale`; raises ArrowInvalid if it needs more than `precision` digits."""
+    """A decimal256 truncated toward zero to `scale`; raises ArrowInvalid if it needs more than `precision`
+    digits."""
     if value.type.scale > scale:
         value = pc.cast(value, pa.decimal256(76, scale), safe=False)
     return pc.cast(value, pa.decimal128(precision, scale))
@@ -211,7 +214,8 @@ def _remainder(a: SqlType, b: SqlType, result: SqlType) -> Kernel:
 
 
 def int64_of(array: pa.Array) -> npt.NDArray[np.int64]:
-    """The unscaled values of a decimal128 column whose values have at most 18 digits; arbitrary where NULL."""
+    """The unscaled values of a decimal128 column whose values have at most 18 digits; arbitrary where
+    NULL."""
     data = array.buffers()[1]
     if data is None or len(array) == 0:
         return np.zeros(len(array), np.int64)

@@ -1,18 +1,18 @@
 """From expressions to closures over Arrow kernels.
 
-Problem. A projection or filter runs on every delta, on batches from one row to a hundred thousand. Walking the
-expression tree for each batch is cheap next to the kernels, but repeated subexpressions, casts of constants and
-errors on rows that SQL says are never looked at are not.
+Problem. A projection or filter runs on every delta, on batches from one row to a hundred thousand. Walking
+the expression tree for each batch is cheap next to the kernels, but repeated subexpressions, casts of
+constants and errors on rows that SQL says are never looked at are not.
 
-Representation. `compile_*` turns each distinct subexpression into one *node*, a function from a `Frame` (the batch) to
-a value: an Arrow array, or an Arrow scalar that stands for a constant column. Equal subexpressions share a node, and
-nodes used more than once remember their value in the frame. Lazy functions (AND, OR, CASE, COALESCE ...) evaluate
-operands that may fail on a *narrowed* frame that holds only the rows for which SQL evaluates them; columns and
-remembered values are filtered when first read there.
+Representation. `compile_*` turns each distinct subexpression into one *node*, a function from a `Frame` (the
+batch) to a value: an Arrow array, or an Arrow scalar that stands for a constant column. Equal subexpressions
+share a node, and nodes used more than once remember their value in the frame. Lazy functions (AND, OR, CASE,
+COALESCE ...) evaluate operands that may fail on a *narrowed* frame that holds only the rows for which SQL
+evaluates them; columns and remembered values are filtered when first read there.
 
-Invariants. Nothing is evaluated on a frame without rows, so constant expressions that fail do so only when a row
-needs them. Constants are folded at compile time, but only those whose evaluation succeeds: an error stays where it
-was. A result always has exactly `arrow_type(expression.type)` and the length of the batch.
+Invariants. Nothing is evaluated on a frame without rows, so constant expressions that fail do so only when a
+row needs them. Constants are folded at compile time, but only those whose evaluation succeeds: an error stays
+where it was. A result always has exactly `arrow_type(expression.type)` and the length of the batch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """What an evaluation may read besides the rows: the time of the step in microseconds, None outside of steps."""
+    """What an evaluation may read besides the rows: the time of the step in microseconds, None outside of
+    steps."""
 
     now_us: int | None = None
 
@@ -127,7 +128,7 @@ class _Compiler:
             index = expression.index
             return (lambda frame: frame.column(index)), False
         if isinstance(expression, Literal):
-            return _constant(literal_scalar(expression.value, expression.type)), False
+            return _Constant(literal_scalar(expression.value, expression.type)), False
         built = [self.node(child) for child in children(expression)]
         nodes = [node for node, _ in built]
         fallible = [may_fail for _, may_fail in built]
@@ -152,25 +153,27 @@ class _Compiler:
 
     def _folded(self, expression: Expression, node: Node, fallible: bool) -> tuple[Node, bool]:
         """A constant node if the operands are constant and the evaluation succeeds, else the node itself."""
-        if not all(getattr(self._nodes[child][0], "constant", False) for child in children(expression)):
+        if not all(isinstance(self._nodes[child][0], _Constant) for child in children(expression)):
             return node, fallible
         try:
             value = node(BatchFrame((), 1, None))
         except EvaluationError:
             return node, fallible
-        return _constant(_exact(value if is_scalar(value) else value[0], expression.type)), False
+        return _Constant(_exact(value if is_scalar(value) else value[0], expression.type)), False
 
 
-def _constant(value: pa.Scalar) -> Node:
-    def constant(_: object) -> Value:
-        return value
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """The node of a value known at compile time."""
 
-    constant.constant = True  # type: ignore[attr-defined]  # marks the node for folding
-    return constant
+    value: pa.Scalar
+
+    def __call__(self, _: object) -> Value:
+        return self.value
 
 
 def _remembering(node: Node, slot: int) -> Node:
-    if getattr(node, "constant", False):
+    if isinstance(node, _Constant):
         return node
 
     def remembered(frame: BatchFrame) -> Value:
@@ -228,7 +231,8 @@ def _column(value: Value, num_rows: int, sql_type: SqlType) -> pa.Array:
 
 
 def compile_predicate(expression: Expression) -> Predicate:
-    """The function from input columns to the rows where a BOOLEAN expression is TRUE. It raises EvaluationError."""
+    """The function from input columns to the rows where a BOOLEAN expression is TRUE. It raises
+    EvaluationError."""
     node, _ = _Compiler([expression]).node(expression)
 
     def decide(columns: Sequence[pa.Array], num_rows: int, context: EvaluationContext) -> Bools:

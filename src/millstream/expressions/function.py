@@ -1,13 +1,14 @@
 """The shape of a registry entry, and the small vocabulary that entries are written in.
 
-An entry answers two questions. `resolve` is asked once, when SQL is bound: do these arguments fit, which implicit
-casts do they need, what type has the result? It gives a finished expression, usually a `Call`. `implement` is asked
-once per compiled expression and gives the kernel that maps argument values to the result; a *lazy* function instead
-gets its operands as unevaluated nodes, since it decides on which rows they may be evaluated at all.
+An entry answers two questions. `resolve` is asked once, when SQL is bound: do these arguments fit, which
+implicit casts do they need, what type has the result? It gives a finished expression, usually a `Call`.
+`implement` is asked once per compiled expression and gives the kernel that maps argument values to the
+result; a *lazy* function instead gets its operands as unevaluated nodes, since it decides on which rows they
+may be evaluated at all.
 
-Most functions take parameters of fixed kinds. `function()` builds their entries from a list of `Parameter`s, each of
-which knows how to convert an argument to what the kernel expects, or refuses it; the refusal becomes Calcite's
-"Cannot apply" message.
+Most functions take parameters of fixed kinds. `function()` builds their entries from a list of `Parameter`s,
+each of which knows how to convert an argument to what the kernel expects, or refuses it; the refusal becomes
+Calcite's "Cannot apply" message.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ def always(_: Call) -> bool:
 class Function:
     """A scalar function or operator of the dialect.
 
-    `fallible(call)` tells whether evaluating the function itself (not its arguments) can raise an EvaluationError.
-    Exactly one of `implement` and `implement_lazily` is set, or neither where `resolve` rewrites to other functions.
+    `fallible(call)` tells whether evaluating the function itself (not its arguments) can raise an
+    EvaluationError. Exactly one of `implement` and `implement_lazily` is set, or neither where `resolve`
+    rewrites to other functions.
     """
 
     name: str
@@ -176,7 +178,8 @@ def function(
     fallible: Callable[[Call], bool] = never,
     doc: str = "",
 ) -> Function:
-    """An entry for a strict function: `optional` trailing parameters may be left out, `variadic` repeats the last.
+    """An entry for a strict function: `optional` trailing parameters may be left out, `variadic` repeats the
+    last.
 
     The result is nullable when an argument is, unless `nullable` says always or never.
     """

@@ -1,12 +1,13 @@
 """Values of ARRAY, MAP and ROW type compared and ordered (sql.md §4.3).
 
-Arrow has no kernels that compare nested values, so these go through Python, one row at a time. They are rare in
-queries; `ROW_BY_ROW` names the operations concerned, and docs repeat it.
+Arrow has no kernels that compare nested values, so these go through Python, one row at a time. They are rare
+in queries; `ROW_BY_ROW` names the operations concerned, and docs repeat it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ ROW_BY_ROW = ("=", "<>", "<", "<=", ">", ">=", "<=>", "IS DISTINCT FROM", "IN", 
 
 
 def order_key(value: Any) -> Any:
-    """A key whose Python order is the SQL order: NULL first inside values, NaN last, maps by sorted entries."""
+    """A key whose Python order is the SQL order: NULL first inside values, NaN last, maps by sorted
+    entries."""
     if value is None:
         return (0,)
     if isinstance(value, float):
@@ -32,7 +34,7 @@ def order_key(value: Any) -> Any:
     return (1, value)
 
 
-_TESTS = {
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b, "<>": lambda a, b: a != b, "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
 }  # fmt: skip

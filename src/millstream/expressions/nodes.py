@@ -28,17 +28,18 @@ class ColumnRef(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Literal(Expression):
-    """A constant. `value` is None for NULL, else a hashable Python value that `pyarrow.scalar(value, arrow_type)` takes
-    (int, float, bool, str, bytes, Decimal, date, ...); TIME and TIMESTAMP as int ns / int µs, intervals as int µs or
-    months, UUID as 16 bytes, ARRAY as tuple, MAP as tuple of (key, value), STRUCT as tuple of members."""
+    """A constant. `value` is None for NULL, else a hashable Python value that `pyarrow.scalar(value,
+    arrow_type)` takes (int, float, bool, str, bytes, Decimal, date, ...); TIME and TIMESTAMP as int ns / int
+    µs, intervals as int µs or months, UUID as 16 bytes, ARRAY as tuple, MAP as tuple of (key, value), STRUCT
+    as tuple of members."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Expression):
-    """A scalar function or operator: `name` is its upper-case registry name (`+`, `=`, `AND`, `SUBSTRING`, ...).
-    `options` are constants that shape it and are no values of rows (a unit, for example)."""
+    """A scalar function or operator: `name` is its upper-case registry name (`+`, `=`, `AND`, `SUBSTRING`,
+    ...). `options` are constants that shape it and are no values of rows (a unit, for example)."""
 
     name: str
     arguments: tuple[Expression, ...]
@@ -91,7 +92,8 @@ def remap_columns(expression: Expression, mapping: dict[int, int]) -> Expression
 def substitute(
     expression: Expression, replacements: dict[int, Expression], mapping: dict[int, int] | None = None
 ) -> Expression:
-    """`expression` with column i replaced by `replacements[i]`; others are renumbered through `mapping` if given."""
+    """`expression` with column i replaced by `replacements[i]`; others are renumbered through `mapping` if
+    given."""
     if isinstance(expression, ColumnRef):
         replacement = replacements.get(expression.index)
         if replacement is not None:

@@ -1,8 +1,8 @@
 """The scalar functions by name, and how expressions are built from them.
 
-`build_call` is the only way to get a `Call` right: it resolves the overload, inserts implicit casts, and computes the
-result type with its nullability. What SQL allows lives here and in coercion.py; what values result lives in the
-functions' kernels.
+`build_call` is the only way to get a `Call` right: it resolves the overload, inserts implicit casts, and
+computes the result type with its nullability. What SQL allows lives here and in coercion.py; what values
+result lives in the functions' kernels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The last resort: functions that are computed row by row in Python, for want of an Arrow kernel.
 
-Each module that uses `per_row` says so in its `ROW_BY_ROW`. Where few distinct values decide the work (patterns,
-formats, zone names) `by_distinct` runs a vectorised kernel once for each of them instead.
+Each module that uses `per_row` says so in its `ROW_BY_ROW`. Where few distinct values decide the work
+(patterns, formats, zone names) `by_distinct` runs a vectorised kernel once for each of them instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def per_row(function: Callable[..., Any], data_type: pa.DataType) -> Kernel:
 
 
 def by_distinct(kernel: Callable[..., pa.Array], data_type: pa.DataType, constants: int = 1) -> Kernel:
-    """The strict kernel that calls `kernel(array, *constants)` for each distinct combination of the last arguments.
+    """The strict kernel that calls `kernel(array, *constants)` for each distinct combination of the last
+    arguments.
 
     Usually those are scalars and there is one combination.
     """

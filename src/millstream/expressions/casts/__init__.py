@@ -49,7 +49,8 @@ def find_conversion(source: SqlType, target: SqlType) -> Conversion:
 
 
 def cast_kernel(source: SqlType, target: SqlType, *, safe: bool = False) -> Kernel:
-    """The kernel of `CAST(source AS target)`; a safe one gives NULL where the plain one raises EvaluationError."""
+    """The kernel of `CAST(source AS target)`; a safe one gives NULL where the plain one raises
+    EvaluationError."""
     return kernel_of(find_conversion(source, target), safe=safe)
 
 

@@ -45,7 +45,7 @@ def _bytes_of_integers(array: pa.Array, source: SqlType, target: SqlType) -> pa.
     values = values_of(array).astype(f">{'u' if source.is_unsigned else 'i'}{width}").tobytes()
     valid = valid_of(array)
     length = target.precision if target.precision is not None and target.precision >= 0 else width
-    parts = []
+    parts: list[bytes | None] = []
     for row in range(len(array)):
         if valid is not None and not valid[row]:
             parts.append(None)

@@ -1,8 +1,8 @@
 """The shape of a cast between two types.
 
-A *conversion* maps an array to the converted array and a mask of the elements that could not be converted (None: no
-such element). What happens to those is decided in one place: a plain CAST raises the conversion's own message for the
-first of them, a safe cast makes them NULL.
+A *conversion* maps an array to the converted array and a mask of the elements that could not be converted
+(None: no such element). What happens to those is decided in one place: a plain CAST raises the conversion's
+own message for the first of them, a safe cast makes them NULL.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Converted = tuple[pa.Array, Bools | None]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """`convert` never raises for bad values if `explain` is given; `explain(value)` is then the message for one."""
+    """`convert` never raises for bad values if `explain` is given; `explain(value)` is then the message for
+    one."""
 
     convert: Callable[[pa.Array], Converted]
     explain: Callable[[Any], str] | None = None

@@ -1,7 +1,7 @@
 """Intervals to and from text and numbers (sql.md §4.6, §6.2).
 
-Short intervals are microseconds, long ones months. A qualifier names the first and last field; the first takes what
-the fields above it would have held.
+Short intervals are microseconds, long ones months. A qualifier names the first and last field; the first
+takes what the fields above it would have held.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pyarrow as pa
 
-from millstream.expressions.casts.conversion import Conversion, failed_between
+from millstream.expressions.casts.conversion import Conversion, Converted, failed_between
 from millstream.expressions.vectors import join, relabel, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import LONG_INTERVALS
@@ -70,7 +70,8 @@ def interval_pattern(kind: Kind) -> re.Pattern[str]:
 
 
 def parse_interval(text: str, kind: Kind) -> int | None:
-    """Microseconds or months of literal text such as `10 10:30`; None when it does not match the qualifier."""
+    """Microseconds or months of literal text such as `10 10:30`; None when it does not match the
+    qualifier."""
     match = interval_pattern(kind).fullmatch(text)
     if match is None:
         return None
@@ -93,7 +94,7 @@ def interval_of_text(target: SqlType) -> Conversion:
     kind, data_type = target.kind, arrow_type(target)
     storage = pa.int32() if kind in LONG_INTERVALS else pa.int64()
 
-    def convert(array: pa.Array):  # type: ignore[no-untyped-def]  # Converted
+    def convert(array: pa.Array) -> Converted:
         parsed = [None if text is None else parse_interval(text, kind) for text in array.to_pylist()]
         column = pa.array(parsed, storage)
         return relabel(column, data_type), failed_between(array, column)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.expressions.casts.conversion import Conversion, Converted, total
 from millstream.expressions.casts.text import float_text
 from millstream.expressions.decimals import decimal_text
-from millstream.expressions.vectors import join, relabel, valid_of, values_of
+from millstream.expressions.vectors import Bools, Kernel, join, relabel, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import INTEGER_BITS
 
@@ -19,7 +21,7 @@ from millstream.types.sql_type import INTEGER_BITS
 def number_conversion(source: SqlType, target: SqlType) -> Conversion:
     """The conversion between two types out of BOOLEAN and the numeric types."""
     if target.kind is Kind.BOOLEAN:
-        return total(lambda a: a if source.kind is Kind.BOOLEAN else pc.not_equal(a, pa.scalar(0).cast(a.type)))
+        return total(lambda a: a if source.kind is Kind.BOOLEAN else pc.not_equal(a, zero_of(a.type)))
     if source.kind is Kind.BOOLEAN:
         return _from_boolean(target)
     if target.is_float:
@@ -29,6 +31,11 @@ def number_conversion(source: SqlType, target: SqlType) -> Conversion:
     if source.is_float:
         return _float_to_integer(source, target) if target.is_integer else _float_to_decimal(source, target)
     return _decimal_to_integer(target) if target.is_integer else _decimal_to_decimal(source, target)
+
+
+def zero_of(data_type: pa.DataType) -> pa.Scalar:
+    """Zero in a numeric Arrow type."""
+    return pa.scalar(Decimal(0) if pa.types.is_decimal(data_type) else 0, data_type)
 
 
 def integer_limits(sql_type: SqlType) -> tuple[int, int]:
@@ -41,7 +48,7 @@ def _out_of_range(text: str, target: SqlType) -> str:
     return f"Error converting {text} to {target.sql()}: out of range integral type conversion attempted"
 
 
-def _to_float(source: SqlType, data_type: pa.DataType):  # type: ignore[no-untyped-def]  # local kernel
+def _to_float(source: SqlType, data_type: pa.DataType) -> Kernel:
     if source.kind is Kind.DECIMAL:
         # through text: Arrow's own conversion multiplies by an inexact power of ten
         return lambda a: a.cast(pa.string()).cast(pa.float64()).cast(data_type)
@@ -81,7 +88,7 @@ def _from_integer(source: SqlType, target: SqlType) -> Conversion:
     return Conversion(convert, lambda v: _out_of_range(str(v.as_py()), target))
 
 
-def _within(values: np.ndarray, low: int, high: int) -> np.ndarray:  # type: ignore[type-arg]  # any integer
+def _within(values: npt.NDArray[Any], low: int, high: int) -> Bools:
     info = np.iinfo(values.dtype)
     fits = np.ones(len(values), np.bool_)
     if low > info.min:

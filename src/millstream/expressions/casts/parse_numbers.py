@@ -1,7 +1,8 @@
 """Numbers and booleans out of text (sql.md §6.2).
 
-The usual case, every string a plain number that Arrow reads, costs Arrow's own parser and a check that no string uses
-a spelling that Arrow accepts and SQL does not. Only columns with a doubtful string are read one by one.
+The usual case, every string a plain number that Arrow reads, costs Arrow's own parser and a check that no
+string uses a spelling that Arrow accepts and SQL does not. Only columns with a doubtful string are read one
+by one.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _integer(text: str | None, ok: bool | None, low: int, high: int) -> int | No
 
 
 def float_of_text(target: SqlType) -> Conversion:
-    """CAST(string AS REAL or DOUBLE): decimal notation, `inf`, `infinity`, `nan`; too large gives infinity."""
+    """CAST(string AS REAL or DOUBLE): decimal notation, `inf`, `infinity`, `nan`; too large gives
+    infinity."""
     data_type = arrow_type(target)
 
     def convert(array: pa.Array) -> Converted:

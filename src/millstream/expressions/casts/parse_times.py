@@ -1,7 +1,7 @@
 """Dates, times, timestamps and UUIDs out of text (sql.md §6.2).
 
-A regular expression decides whether the text has the strict form; the fields are then read by Arrow's parsers where
-those are exact, and checked against the calendar.
+A regular expression decides whether the text has the strict form; the fields are then read by Arrow's parsers
+where those are exact, and checked against the calendar.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def parse_time(text: str) -> int | None:
 
 
 def parse_timestamp(text: str) -> int | None:
-    """Microseconds since the epoch of `YYYY-MM-DD[ HH:MM:SS[.f]]` (`T` also separates); None if it is none."""
+    """Microseconds since the epoch of `YYYY-MM-DD[ HH:MM:SS[.f]]` (`T` also separates); None if it is
+    none."""
     days = parse_date(text[:10])
     if days is None or len(text) == 10:
         return None if days is None else days * 86_400_000_000

@@ -34,7 +34,8 @@ def chain(first: Conversion, second: Conversion) -> Conversion:
 
 
 def temporal_conversion(source: SqlType, target: SqlType) -> Conversion:
-    """The conversion between two types of which at least one is a date/time or interval type, and none a string."""
+    """The conversion between two types of which at least one is a date/time or interval type, and none a
+    string."""
     if source.is_interval:
         return _from_interval(source, target)
     if target.is_interval:

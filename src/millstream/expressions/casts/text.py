@@ -1,12 +1,13 @@
 """Text of values: CAST to CHAR and VARCHAR (sql.md §6.2).
 
-Floats are laid out as ryu does. Arrow prints the same shortest digits but lays them out differently for very large,
-very small and integral values; only those are rewritten.
+Floats are laid out as ryu does. Arrow prints the same shortest digits but lays them out differently for very
+large, very small and integral values; only those are rewritten.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ def float_text(value: pa.Scalar) -> str:
         return "NaN"
     if math.isinf(number):
         return "inf" if number > 0 else "-inf"
-    kind = np.float32 if value.type == pa.float32() else np.float64
+    kind: Any = np.float32 if value.type == pa.float32() else np.float64
     numpy_value = kind(number)
     low, high = (kind(limit) for limit in _LIMITS[value.type])  # the limits, too, in the precision of the type
     if number == 0 or low <= abs(numpy_value) < high:

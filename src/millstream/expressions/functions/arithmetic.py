@@ -1,7 +1,9 @@
-"""`+ - * / %`, unary minus and MOD over numbers (sql.md §5.1 - 5.3, 5.5); date/time operands go to intervals.py.
+"""`+ - * / %`, unary minus and MOD over numbers (sql.md §5.1 - 5.3, 5.5); date/time operands go to
+intervals.py.
 
-Integers are checked: Arrow's checked kernels do the work, and only after a failure are the operands searched for the
-pair that the message names. Floats follow IEEE 754 and never fail. Decimal kernels are in decimals.py.
+Integers are checked: Arrow's checked kernels do the work, and only after a failure are the operands searched
+for the pair that the message names. Floats follow IEEE 754 and never fail. Decimal kernels are in
+decimals.py.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.errors import EvaluationError
+from millstream.expressions.casts.numbers import integer_limits
 from millstream.expressions.coercion import (
     STRING_DECIMAL,
     coerce,
@@ -39,7 +42,7 @@ from millstream.expressions.vectors import (
     values_of,
 )
 from millstream.types import Kind, SqlType
-from millstream.types.sql_type import DOUBLE, INTEGER_BITS, VARCHAR
+from millstream.types.sql_type import DOUBLE, INTEGERS, VARCHAR
 
 _CHECKED: dict[str, Kernel] = {
     "+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked, "/": pc.divide_checked
@@ -114,7 +117,7 @@ def _implement(call: Call) -> Kernel:
         return on_arrays(_float_modulo) if call.name == "%" else _FLOAT[call.name]
     if kind is Kind.DECIMAL and call.type.kind is Kind.DECIMAL:
         return decimal_kernel(call.name, call.arguments[0].type, call.arguments[1].type, call.type)
-    if kind in INTEGER_BITS and call.type.is_integer:
+    if kind in INTEGERS and call.type.is_integer:
         return on_arrays(_integer_modulo) if call.name == "%" else _checked(call.name, call.type)
     return implement_interval_arithmetic(call)
 
@@ -138,12 +141,6 @@ def _checked(operator: str, sql_type: SqlType) -> Kernel:
             raise EvaluationError(_overflow_message(operator, a, b, sql_type)) from None
 
     return kernel
-
-
-def integer_limits(sql_type: SqlType) -> tuple[int, int]:
-    """The least and greatest value of an integer type."""
-    bits = INTEGER_BITS[sql_type.kind]
-    return (0, 2**bits - 1) if sql_type.is_unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def _overflow_message(operator: str, a: Value, b: Value, sql_type: SqlType) -> str:

@@ -1,8 +1,9 @@
 """Comparisons: `=`, `<`, `IS DISTINCT FROM`, `IN` and their relatives (sql.md §4.3, §5.4).
 
-Operands are first brought to one type; most types then compare with one Arrow kernel. Two do not. Floats have a total
-order in which NaN equals itself and is greatest, so IEEE answers are corrected wherever NaNs occur. Arrays, maps and
-rows have no Arrow kernels and are compared as Python values, row by row (`ROW_BY_ROW` in nested.py).
+Operands are first brought to one type; most types then compare with one Arrow kernel. Two do not. Floats have
+a total order in which NaN equals itself and is greatest, so IEEE answers are corrected wherever NaNs occur.
+Arrays, maps and rows have no Arrow kernels and are compared as Python values, row by row (`ROW_BY_ROW` in
+nested.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BOOLEAN
 
 _ARROW: dict[str, Kernel] = {
-    "=": pc.equal, "<>": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal
+    "=": pc.equal, "<>": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater,
+    ">=": pc.greater_equal
 }  # fmt: skip
 NULL_SAFE = {"<=>": False, "IS NOT DISTINCT FROM": False, "IS DISTINCT FROM": True}
 _NO_ORDER = frozenset(("=", "<>"))
@@ -95,7 +97,8 @@ def unify_operands(name: str, left: Expression, right: Expression) -> tuple[Expr
 
 
 def _side(operand: Expression, common: SqlType) -> Expression:
-    """An operand whose representation is already that of the common type stays as it is: no kernel is needed."""
+    """An operand whose representation is already that of the common type stays as it is: no kernel is
+    needed."""
     source = operand.type
     if source.kind in (Kind.VARCHAR, Kind.VARBINARY, Kind.BINARY) and common.kind in (
         Kind.VARCHAR,
@@ -196,7 +199,8 @@ def _in_set(items: list[object], sql_type: SqlType) -> Kernel:
 
 
 def check_between(name: str, value: Expression, low: Expression, high: Expression) -> None:
-    """Raises the message of `name` (`BETWEEN ASYMMETRIC`, ...) when a bound is not comparable with the value."""
+    """Raises the message of `name` (`BETWEEN ASYMMETRIC`, ...) when a bound is not comparable with the
+    value."""
     try:
         comparison_type(value.type, low.type, ">=")
         comparison_type(value.type, high.type, "<=")

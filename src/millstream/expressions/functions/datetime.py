@@ -1,7 +1,7 @@
 """Fields of dates and times, rounding to units, and differences in units (sql.md §7.6).
 
-Everything works on whole columns of days and microseconds. Units that are a fixed number of microseconds are plain
-arithmetic; the others go through `civil_of_days`.
+Everything works on whole columns of days and microseconds. Units that are a fixed number of microseconds are
+plain arithmetic; the others go through `civil_of_days`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ MOMENTS = frozenset((Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
 TIMESTAMPS = frozenset((Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
 _SYNONYMS = {
     "FRAC_SECOND": "NANOSECOND", "DOM": "DAY", "DAYOFMONTH": "DAY", "DAYOFWEEK": "DOW", "DAYOFYEAR": "DOY",
-    "YEARS": "YEAR", "QUARTERS": "QUARTER", "MONTHS": "MONTH", "WEEKS": "WEEK", "DAYS": "DAY", "HOURS": "HOUR",
+    "YEARS": "YEAR", "QUARTERS": "QUARTER", "MONTHS": "MONTH", "WEEKS": "WEEK", "DAYS": "DAY",
+    "HOURS": "HOUR",
     "MINUTES": "MINUTE", "SECONDS": "SECOND",
 }  # fmt: skip
 _FIXED = {**UNIT_MICROS, "MILLISECOND": 1000, "MICROSECOND": 1, "WEEK": 7 * DAY_US}
@@ -187,7 +188,7 @@ def _ceil_to_unit(unit: str, days: Int64s, micros: Int64s) -> Int64s:
     exact = floor == days * DAY_US + micros
     if unit in _FIXED:
         return np.where(exact, floor, floor + _FIXED[unit])
-    return np.where(exact, floor, add_months(floor // DAY_US, np.int64(_MONTHS[unit])) * DAY_US)
+    return np.where(exact, floor, add_months(floor // DAY_US, np.full_like(floor, _MONTHS[unit])) * DAY_US)
 
 
 def resolve_rounding(name: str, argument: Expression, unit_text: Any) -> Expression:

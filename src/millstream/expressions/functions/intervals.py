@@ -1,8 +1,8 @@
 """Arithmetic with dates, times, timestamps and intervals (sql.md §5.7).
 
-A short interval is a number of microseconds and adds directly. A long one is a number of months: it moves the month
-and clamps the day to the month's end. `resolve_interval_arithmetic` types every combination that SQL allows; the
-kernel is then found by the kinds of the operands.
+A short interval is a number of microseconds and adds directly. A long one is a number of months: it moves the
+month and clamps the day to the month's end. `resolve_interval_arithmetic` types every combination that SQL
+allows; the kernel is then found by the kinds of the operands.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""AND, OR, NOT and the IS tests: three-valued logic that never evaluates an operand where its value cannot matter.
+"""AND, OR, NOT and the IS tests: three-valued logic that never evaluates an operand where its value cannot
+matter.
 
 AND evaluates its right operand only on rows where the left one is not FALSE, OR where it is not TRUE, so that
-`b <> 0 AND a / b > 1` is safe. That costs a filter and a scatter; operands that cannot fail are evaluated on all rows
-with one Arrow kernel instead.
+`b <> 0 AND a / b > 1` is safe. That costs a filter and a scatter; operands that cannot fail are evaluated on
+all rows with one Arrow kernel instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +47,7 @@ def _connective(name: str, combine: Kernel, absorbing: bool) -> Function:
         return Call(BOOLEAN.with_nullable(any_nullable(typed)), name, typed)
 
     def implement(_: Call, nodes: Sequence[Node], fallible: Sequence[bool]) -> LazyKernel:
-        def evaluate(frame: object) -> Value:
+        def evaluate(frame: Any) -> Value:
             value = nodes[0](frame)
             for node, may_fail in zip(nodes[1:], fallible[1:], strict=True):
                 if may_fail or is_scalar(value):
@@ -56,7 +58,7 @@ def _connective(name: str, combine: Kernel, absorbing: bool) -> Function:
 
         return evaluate
 
-    def _guarded(frame: object, left: Value, node: Node) -> Value:
+    def _guarded(frame: Any, left: Value, node: Node) -> Value:
         """`left` combined with `node`, evaluated only where `left` does not decide."""
         if is_scalar(left):
             return left if left.as_py() is absorbing else combine(left, node(frame))
@@ -66,7 +68,7 @@ def _connective(name: str, combine: Kernel, absorbing: bool) -> Function:
             return combine(left, node(frame))
         if decided.all():
             return pa.scalar(absorbing)
-        right = node(frame.narrow(~decided))  # type: ignore[attr-defined]  # Node takes any frame
+        right = node(frame.narrow(~decided))
         open_rows, closed_rows = np.flatnonzero(~decided), np.flatnonzero(decided)
         undecided = combine(left.filter(pa.array(~decided)), right)
         return scatter([(open_rows, undecided), (closed_rows, pa.scalar(absorbing))], length, pa.bool_())

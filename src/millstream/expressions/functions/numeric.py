@@ -1,7 +1,7 @@
 """Numeric functions: rounding, sign, and the elementary functions over DOUBLE (sql.md §7.2).
 
-Elementary functions use Arrow's kernels, which call the C library one value at a time; numpy's vectorised versions
-differ from it in the last digit, and tests look at that digit.
+Elementary functions use Arrow's kernels, which call the C library one value at a time; numpy's vectorised
+versions differ from it in the last digit, and tests look at that digit.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.errors import EvaluationError
+from millstream.expressions.casts.numbers import integer_limits, zero_of
 from millstream.expressions.casts.text import float_text
 from millstream.expressions.coercion import STRING_DECIMAL, build_cast, coerce, is_null_literal
 from millstream.expressions.decimals import decimal_text, narrow, widen
 from millstream.expressions.errors import TypeCheckError, cannot_apply
 from millstream.expressions.function import FLOAT, INT, Function, Options, check_count, function, simple, table
-from millstream.expressions.functions.arithmetic import arithmetic_operands, integer_limits
 from millstream.expressions.functions.arithmetic import FUNCTIONS as ARITHMETIC
+from millstream.expressions.functions.arithmetic import arithmetic_operands
 from millstream.expressions.functions.datetime import resolve_rounding
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.vectors import Kernel, Value, is_scalar, join, on_arrays, valid_of, values_of
@@ -174,7 +175,7 @@ def _round_decimal(value: Value, digits: pa.Scalar, mode: str, result: SqlType) 
     if count >= target.scale:
         return value
     if count < -target.precision:
-        return pc.if_else(pc.is_valid(value), pa.scalar(0).cast(pa.decimal128(19, 0)).cast(target), None)
+        return pc.if_else(pc.is_valid(value), zero_of(target), None)
     rounded = pc.round(widen(value, target.scale), ndigits=count, round_mode=mode)
     try:
         return narrow(rounded, target.precision, target.scale)
@@ -210,12 +211,7 @@ def _implement_div_null(call: Call) -> Kernel:
     def kernel(a: Value, b: Value) -> Value:
         if call.type.is_float:
             return _finite_or_null(divide(a, b))
-        zero = (
-            pa.scalar(0).cast(pa.decimal128(19, 0)).cast(b.type)
-            if pa.types.is_decimal(b.type)
-            else pa.scalar(0, b.type)
-        )
-        bad = pc.equal(b, zero)
+        bad = pc.equal(b, zero_of(b.type))
         if call.type.is_integer and not call.type.is_unsigned:
             low, _ = integer_limits(call.type)
             overflow = pc.and_(pc.equal(a, pa.scalar(low, data_type)), pc.equal(b, pa.scalar(-1, data_type)))
@@ -300,7 +296,8 @@ _ELEMENTARY: dict[str, Kernel] = {
     "SINH": pc.sinh, "COSH": pc.cosh, "TANH": pc.tanh, "ASIN": pc.asin, "ACOS": pc.acos, "ATAN": pc.atan,
     "ASINH": pc.asinh, "SEC": _inverse(pc.cos), "CSC": _inverse(pc.sin), "COT": _inverse(pc.tan),
     "SECH": _inverse(pc.cosh), "CSCH": _inverse(pc.sinh), "COTH": _inverse(pc.tanh),
-    "DEGREES": lambda v: pc.multiply(v, 180.0 / math.pi), "RADIANS": lambda v: pc.multiply(v, math.pi / 180.0),
+    "DEGREES": lambda v: pc.multiply(v, 180.0 / math.pi),
+    "RADIANS": lambda v: pc.multiply(v, math.pi / 180.0),
 }  # fmt: skip
 _PARTIAL: dict[str, Kernel] = {
     "LN": _guarded(pc.ln, _negative, lambda x: f"Unable to calculate ln for {x}"),

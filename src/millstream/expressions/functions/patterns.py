@@ -1,8 +1,8 @@
 """LIKE, ILIKE, RLIKE and REGEXP_REPLACE (sql.md §7.3).
 
-LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a backslash or
-an ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of Rust's `regex` except
-that `\\d` and `\\w` know only ASCII; those two are rewritten to Unicode classes.
+LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a
+backslash or an ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of
+Rust's `regex` except that `\\d` and `\\w` know only ASCII; those two are rewritten to Unicode classes.
 """
 
 from __future__ import annotations

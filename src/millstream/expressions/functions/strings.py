@@ -1,8 +1,8 @@
 """String functions (sql.md §7.3). Positions and lengths count code points.
 
-The common ones are Arrow kernels when their positions are constants, as they nearly always are; those in `ROW_BY_ROW`
-loop in Python. Arrow maps case by simple one-to-one mapping, so columns with non-ASCII text are mapped by Python, which
-like upstream uses the full Unicode mapping.
+The common ones are Arrow kernels when their positions are constants, as they nearly always are; those in
+`ROW_BY_ROW` loop in Python. Arrow maps case by simple one-to-one mapping, so columns with non-ASCII text are
+mapped by Python, which like upstream uses the full Unicode mapping.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _resolve_concat_ws(arguments: Any, _: Options) -> Expression:
 
 
 def _concat_ws(separator: Value, head: Value, *rest: Value) -> Value:
-    """NULL items are skipped, except that a leading one counts as empty text (upstream's accumulator starts so)."""
+    """NULL items are skipped, except that a leading one counts as empty text (upstream's accumulator starts
+    so)."""
     return pc.binary_join_element_wise(pc.fill_null(head, ""), *rest, separator, null_handling="skip")
 
 
