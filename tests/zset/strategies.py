@@ -93,8 +93,7 @@ def _present(data_type: pa.DataType) -> st.SearchStrategy[Any]:
         return st.fixed_dictionaries(fields)
     if is_.is_map(data_type):
         keys = values(data_type.key_type, nullable=False)
-        items = st.lists(st.tuples(keys, values(data_type.item_type)), max_size=3, unique_by=lambda e: e[0])
-        return items
+        return st.lists(st.tuples(keys, values(data_type.item_type)), max_size=3, unique_by=lambda e: e[0])
     return st.lists(values(data_type.value_type), max_size=3)
 
 

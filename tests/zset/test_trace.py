@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_runs_shrink_geometrically_under_deltas_of_decreasing_sizes() -> None:
         filled.insert(Delta.inserts([pa.array(range(start, start + size))]))
         start += size
         sizes = [r.num_rows for r in filled.runs]
-        assert all(2 * a > 3 * b for a, b in zip(sizes, sizes[1:], strict=False))
+        assert all(2 * a > 3 * b for a, b in itertools.pairwise(sizes))
     assert sum(sizes) == start
 
 

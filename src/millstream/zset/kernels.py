@@ -307,10 +307,11 @@ def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_
             for position in range(starts[r, i], ends[r, i]):
                 equal = True
                 for k in range(len(key)):
-                    if probe[0, k, KIND] != OTHER:
-                        if not same_value(probe, 0, k, i, tables, r, key[k], position, null_safe[k]):
-                            equal = False
-                            break
+                    if probe[0, k, KIND] != OTHER and not same_value(
+                        probe, 0, k, i, tables, r, key[k], position, null_safe[k]
+                    ):
+                        equal = False
+                        break
                 if equal:
                     matched[size] = i
                     sources[size] = r * SECOND_SOURCE + position
