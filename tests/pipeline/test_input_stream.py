@@ -11,7 +11,7 @@ from millstream.pipeline import input_stream
 from millstream.pipeline.clock import ManualClock
 from millstream.pipeline.error_log import ErrorLog, shorten
 from millstream.pipeline.input_stream import InputStream, attribute_bytes
-from millstream.pipeline.latency import LatencySamples, p99_micros
+from millstream.pipeline.latency import LatencySamples
 from tests.pipeline.support import rows
 
 
@@ -104,10 +104,10 @@ def test_long_messages_lose_their_middle() -> None:
 
 def test_the_latency_percentile_looks_at_recent_samples_only() -> None:
     samples = LatencySamples()
-    assert p99_micros(samples.samples(), 0.0) is None
+    assert samples.p99_micros(0.0) is None
     samples.add([10.0 - i / 1000 for i in range(1, 101)], 10.0)
-    assert p99_micros(samples.samples(), 10.0) == pytest.approx(100_000, abs=1001)
+    assert samples.p99_micros(10.0) == pytest.approx(100_000, abs=1001)
     for _ in range(300):
         samples.add([19.999] * 100, 20.0)
-    assert p99_micros(samples.samples(), 20.0) == pytest.approx(1000, abs=1)
-    assert p99_micros(samples.samples(), 700.0) is None
+    assert samples.p99_micros(20.0) == pytest.approx(1000, abs=1)
+    assert samples.p99_micros(700.0) is None

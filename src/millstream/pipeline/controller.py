@@ -337,7 +337,7 @@ class Controller:
 
     def listen(self, relation: str, listener: Listener) -> Callable[[], None]:
         """Call `listener(step, delta)` after every step that changes the relation, in the thread that runs the step
-        (it should return soon). May be called before `start`. The result ends it."""
+        (it should return soon, and must not run steps itself). May be called before `start`. The result ends it."""
         self._registry.output_relation(relation, relation)
         with self._control.lock:
             listeners = self._engine.listeners.setdefault(relation, [])

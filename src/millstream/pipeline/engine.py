@@ -200,7 +200,7 @@ class Engine:
         totals.published_records = totals.processed_records
         totals.published_steps = work.step
         for endpoint in self.inputs.values():
-            endpoint.assign_step(work.step)
+            endpoint.assign_step(work.step, totals.completed_steps)
         mark = Mark(work.step, totals.published_records)
         for output in self.outputs.values():
             output.enqueue(*changes.of(output.relation), mark)
@@ -235,13 +235,15 @@ class Engine:
     # ---- the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            if not self._wait_until_due():
-                return
-            try:
+        try:
+            while self._wait_until_due():
                 self.step()
-            except MillstreamError:
-                return  # `_fail` has told everybody
+        except MillstreamError as error:
+            if self.error is None:
+                self._fail(error)
+        except Exception as error:  # noqa: BLE001 - a pipeline whose engine is gone must not look alive
+            self._control.log(traceback.format_exc())
+            self._fail(_broken(error))
 
     def _wait_until_due(self) -> bool:
         """Sleep until a step is due; False when the pipeline is closing."""

@@ -29,7 +29,7 @@ from millstream.formats.base import ParseError
 from millstream.pipeline.connector_config import ConnectorConfig
 from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
-from millstream.pipeline.latency import LatencySamples, p99_micros
+from millstream.pipeline.latency import LatencySamples
 from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG
 from millstream.pipeline.stats import InputMetrics, InputStatus
 from millstream.zset.changes import ChangeBatch
@@ -252,8 +252,9 @@ class InputEndpoint:
         self.buffered_records = self.buffered_bytes = 0
         self.activity.notify_all()
 
-    def assign_step(self, step: int) -> None:
+    def assign_step(self, step: int, completed_steps: int) -> None:
         """All records consumed so far belong to steps up to `step`, whose output has been handed over."""
+        self._forget(completed_steps)
         processed = self.total_records - self.buffered_records
         last = self._assigned[-1][0] if self._assigned else self._forgotten_records
         if processed > last:
@@ -262,8 +263,7 @@ class InputEndpoint:
     def step_of(self, count: int, completed_steps: int) -> tuple[bool, int | None]:
         """Whether the first `count` records are complete, and the step of the last of them (None: not stepped yet, or
         long ago)."""
-        while len(self._assigned) > COMPLETED_STEPS_KEPT and self._assigned[0][1] <= completed_steps:
-            self._forgotten_records = self._assigned.popleft()[0]
+        self._forget(completed_steps)
         if count <= self._forgotten_records:
             return True, None
         position = bisect_left(self._assigned, (count, 0))
@@ -271,6 +271,10 @@ class InputEndpoint:
             return False, None
         step = self._assigned[position][1]
         return step <= completed_steps, step
+
+    def _forget(self, completed_steps: int) -> None:
+        while len(self._assigned) > COMPLETED_STEPS_KEPT and self._assigned[0][1] <= completed_steps:
+            self._forgotten_records = self._assigned.popleft()[0]
 
     @property
     def num_errors(self) -> int:
@@ -289,7 +293,7 @@ class InputEndpoint:
                 self._transport_errors.count,
                 self._parse_errors.count,
                 self.end_of_input,
-                p99_micros(self._latencies.samples(), self._control.clock.monotonic()),
+                self._latencies.p99_micros(self._control.clock.monotonic()),
             ),
             self.fatal_error,
             self.paused,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from millstream.pipeline.limits import LATENCY_SAMPLES, LATENCY_WINDOW_SECONDS
+from millstream.pipeline.limits import LATENCY_REFRESH_SECONDS, LATENCY_SAMPLES, LATENCY_WINDOW_SECONDS
 
 
 class LatencySamples:
@@ -17,6 +16,8 @@ class LatencySamples:
         self._seconds = np.zeros(self._size)
         self._taken_at = np.zeros(self._size)
         self._count = 0
+        self._p99: int | None = None
+        self._p99_at = 0.0
 
     def add(self, queued_at: list[float], now: float) -> None:
         """One sample per queue entry that has just been processed."""
@@ -27,10 +28,16 @@ class LatencySamples:
         self._taken_at[positions] = now
         self._count += len(recent)
 
-    def samples(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(seconds, taken at), copied."""
-        used = min(self._count, self._size)
-        return self._seconds[:used].copy(), self._taken_at[:used].copy()
+    def p99_micros(self, now: float) -> int | None:
+        """The 99th percentile, in microseconds, of the samples inside the window; None without any. At most
+        LATENCY_REFRESH_SECONDS old: statistics may be read often."""
+        if self._p99 is None or now - self._p99_at >= LATENCY_REFRESH_SECONDS:
+            used = min(self._count, self._size)
+            recent = self._seconds[:used][self._taken_at[:used] >= now - LATENCY_WINDOW_SECONDS]
+            rank = len(recent) * 99 // 100
+            self._p99 = int(np.partition(recent, rank)[rank] * 1e6) if len(recent) else None
+            self._p99_at = now
+        return self._p99
 
     def _reserve(self, count: int) -> None:
         if count <= self._size or self._size == LATENCY_SAMPLES:
@@ -41,12 +48,3 @@ class LatencySamples:
         self._size = min(size, LATENCY_SAMPLES)
         self._seconds = np.resize(self._seconds, self._size)
         self._taken_at = np.resize(self._taken_at, self._size)
-
-
-def p99_micros(samples: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], now: float) -> int | None:
-    """The 99th percentile in microseconds of the samples inside the window; None without any."""
-    seconds, taken_at = samples
-    recent = seconds[taken_at >= now - LATENCY_WINDOW_SECONDS]
-    if not len(recent):
-        return None
-    return int(np.percentile(recent, 99, method="higher") * 1e6)

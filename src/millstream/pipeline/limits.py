@@ -32,6 +32,7 @@ ERROR_LOG_INTERVAL_SECONDS = 10.0
 #: `processing_latency_p99_micros` looks at so many samples, none older than the window.
 LATENCY_SAMPLES = 10_000
 LATENCY_WINDOW_SECONDS = 600.0
+LATENCY_REFRESH_SECONDS = 1.0
 #: Completed steps that a completion status can still name, per endpoint.
 COMPLETED_STEPS_KEPT = 1_000
 

@@ -86,6 +86,7 @@ class OutputEndpoint:
         self._buffered_mark = mark
         self._reached = mark
         self._closing = False
+        self._closed = False
         #: Steps before the snapshot are part of it.
         self._awaits_snapshot = config.send_snapshot
         self._transmitted_records = 0
@@ -309,6 +310,9 @@ class OutputEndpoint:
             self._control.progress.notify_all()
 
     def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._connector.close()
         except Exception as error:  # noqa: BLE001 - closing is best effort

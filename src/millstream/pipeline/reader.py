@@ -101,6 +101,7 @@ class Reader:
         self._endpoint = endpoint
         self._connector = connector
         self._sink = ReaderSink(control, endpoint, parser)
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"in-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
@@ -129,6 +130,9 @@ class Reader:
             self._sink.error("reader", "the connector stopped without end of input", fatal=True)
 
     def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._connector.close()
         except Exception as error:  # noqa: BLE001 - closing is best effort
