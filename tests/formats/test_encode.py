@@ -204,3 +204,20 @@ def test_what_is_written_reads_back_from_slices_too() -> None:
         batch = build_parser(name, config, relation, "t.c").parse(buffer.data).batches[0]
         assert [column.to_pylist() for column in batch.columns] == [column.to_pylist() for column in part.columns]
         assert all(isinstance(column, pa.Array) for column in batch.columns)
+
+
+@pytest.mark.parametrize("name, config", [("json", {}), ("json", {"array": True}), ("csv", {})])
+def test_buffers_respect_the_transports_limit(name: str, config: dict[str, Any]) -> None:
+    whole = encode(name, config, ID_NAME, CHANGES)
+    for limit in (60, 100, 150, 1000):
+        buffers = encode(name, config, ID_NAME, CHANGES, max_buffer_bytes=limit)
+        assert all(len(buffer.data) <= limit for buffer in buffers)
+        assert sum(buffer.num_records for buffer in buffers) == whole[0].num_records
+        if "array" not in config:
+            assert b"".join(buffer.data for buffer in buffers) == whole[0].data
+
+
+@pytest.mark.parametrize("config", [{}, {"update_format": "debezium"}, {"update_format": "snowflake"}])
+def test_a_record_beyond_the_transports_limit_is_an_error(config: dict[str, Any]) -> None:
+    with pytest.raises(MillstreamError, match="exceeds the maximum buffer size"):
+        encode("json", config, ID_NAME, CHANGES, max_buffer_bytes=20)

@@ -78,19 +78,25 @@ def build_encoder(
     for_egress: bool = False,
     indexed: bool = False,
     key_separator: str = ":",
+    max_buffer_bytes: int | None = None,
 ) -> Encoder:
     """An encoder for the changes of `relation`. Raises `ConfigError.UnknownOutputFormat`,
     `.EncoderConfigParseError`, `.InvalidEncoderConfig`.
 
     `for_egress`: the forms of HTTP egress: every JSON buffer is one array of `{"insert": row}` and
     `{"delete": row}`, CSV weights are spelt out as repeated rows. `indexed`: the connector has an `index`
-    (JSON refuses). `key_separator` joins the columns of redis keys.
+    (JSON refuses). `key_separator` joins the columns of redis keys. `max_buffer_bytes`: no buffer is larger; a record
+    that does not fit is an encode error (for keyed formats, key and value count together).
     """
     if format_name == "csv":
-        return CsvEncoder(relation, csv_config.encoder_config(config, endpoint_name, for_egress))
+        return CsvEncoder(
+            relation,
+            csv_config.encoder_config(config, endpoint_name, for_egress),
+            max_buffer_bytes=max_buffer_bytes,
+        )
     if format_name == "json":
         checked = json_config.encoder_config(config, relation, endpoint_name, for_egress, indexed)
-        return JsonEncoder(relation, checked, key_separator=key_separator)
+        return JsonEncoder(relation, checked, key_separator=key_separator, max_buffer_bytes=max_buffer_bytes)
     raise config_error(
         "UnknownOutputFormat",
         f"output endpoint '{endpoint_name}' specifies unknown output format '{format_name}'; "

@@ -26,6 +26,15 @@ IGNORED = 10
 OPAQUE = 11
 
 
+#: The largest table of spans that the fast paths allocate; a block that might need more is left to the exact path.
+MAX_SCAN_BYTES = 4 << 30
+
+
+def scan_bytes(num_columns: int, capacity: int) -> int:
+    """The address space of a table of spans: a byte and two words a value, some words a row."""
+    return capacity * (17 * num_columns + 25)
+
+
 @dataclass(frozen=True, slots=True)
 class Spans:
     """One column: `kinds[r]` is the shape of row r's value, buffer[starts[r]:ends[r]] its text."""

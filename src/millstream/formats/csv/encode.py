@@ -12,18 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.formats.base import EncodedBuffer, Encoder
+from millstream.formats.buffers import cut
 from millstream.formats.csv.config import CsvEncoderConfig
 from millstream.formats.json.flavors import DEFAULT
 from millstream.formats.order import ordered_records
-from millstream.formats.text_columns import (
-    TEXT,
-    column_text,
-    float_texts,
-    join,
-    needs_quotes,
-    text,
-    text_bytes,
-)
+from millstream.formats.text_columns import TEXT, column_text, float_texts, join, needs_quotes, text
 from millstream.types import Relation, SqlType
 from millstream.zset.delta import Delta
 
@@ -31,7 +24,8 @@ from millstream.zset.delta import Delta
 class CsvEncoder(Encoder):
     """Encodes deltas of one relation."""
 
-    def __init__(self, relation: Relation, config: CsvEncoderConfig) -> None:
+    def __init__(self, relation: Relation, config: CsvEncoderConfig, *, max_buffer_bytes: int | None = None) -> None:
+        self._max_buffer_bytes = max_buffer_bytes
         self._config = config
         self._types = [column.type for column in relation.columns]
         self._special = ('"\r\n' + config.delimiter).encode()
@@ -48,7 +42,8 @@ class CsvEncoder(Encoder):
                 parts += [self._fields(column.take(rows), sql_type), delimiter]
             weights = pc.cast(pa.array(records.weights[start : start + size]), TEXT)
             lines = join(*parts, weights, text("\n"))
-            yield EncodedBuffer(text_bytes(lines).tobytes(), len(rows))
+            for data, count in cut(lines, size, self._max_buffer_bytes):
+                yield EncodedBuffer(data, count)
 
     def _fields(self, column: pa.Array, sql_type: SqlType) -> pa.Array:
         fields = float_texts(column) if sql_type.is_float else column_text(column, sql_type, DEFAULT)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from millstream.formats.base import ParsedBlock
 from millstream.formats.columns.block import build_block
 from millstream.formats.columns.convert import ColumnPlan, Syntax
-from millstream.formats.columns.spans import ABSENT, NULL, STRING, ScannedRows, Spans
+from millstream.formats.columns.spans import ABSENT, MAX_SCAN_BYTES, NULL, STRING, ScannedRows, Spans, scan_bytes
 from millstream.formats.csv.config import CsvParserConfig
 from millstream.formats.csv.exact import StreamState, unquoted_field
 from millstream.formats.csv.scan import scan
@@ -53,6 +53,8 @@ class FastParser:
     def _scan(self, block: bytes, state: StreamState) -> ScannedRows | None:
         capacity = block.count(b"\n") + block.count(b"\r") + 1
         shape = (len(self._plans), capacity)
+        if scan_bytes(*shape) > MAX_SCAN_BYTES:
+            return None
         kinds = np.zeros(shape, np.uint8)
         starts, ends = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         record_starts, record_ends = np.empty(capacity, np.int64), np.empty(capacity, np.int64)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.formats.base import EncodedBuffer, Encoder
+from millstream.formats.buffers import check_size, cut
 from millstream.formats.json.config import JsonEncoderConfig, UpdateFormat
 from millstream.formats.json.kafka_connect import envelope_schema, struct_schema
 from millstream.formats.order import ordered_records
@@ -46,11 +47,13 @@ class JsonEncoder(Encoder):
         config: JsonEncoderConfig,
         *,
         key_separator: str = ":",
+        max_buffer_bytes: int | None = None,
         stream_id: int | None = None,
     ) -> None:
         self._relation = relation
         self._config = config
         self._key_separator = key_separator
+        self._max_buffer_bytes = max_buffer_bytes
         self._types = [column.type for column in relation.columns]
         self._names = [column.name for column in relation.columns]
         self._stream_id = secrets.randbits(63) if stream_id is None else stream_id
@@ -75,8 +78,8 @@ class JsonEncoder(Encoder):
         elif update_format is UpdateFormat.REDIS:
             yield from self._redis(columns, texts, inserts)
         elif update_format is UpdateFormat.SNOWFLAKE:
-            for data in _rows(self._snowflake(texts, inserts)):
-                yield EncodedBuffer(data, 1)
+            for data, count in cut(self._snowflake(texts, inserts), 1, self._max_buffer_bytes):
+                yield EncodedBuffer(data, count)
         else:
             yield from self._insert_delete(texts, inserts)
 
@@ -84,12 +87,11 @@ class JsonEncoder(Encoder):
         prefix = _choose(inserts, '{"insert":{', '{"delete":{')
         ending = "}}," if self._config.array else "}}\n"
         events = join(prefix, *object_members(self._names, texts), text(ending))
-        if self._config.buffer_size_records > 1:
-            data = text_bytes(events)
-            yield EncodedBuffer(_as_array(data) if self._config.array else data.tobytes(), len(inserts))
-            return
-        for row in _rows(events):
-            yield EncodedBuffer(b"[" + row[:-1] + b"]" if self._config.array else row, 1)
+        limit = self._max_buffer_bytes
+        if self._config.array and limit is not None:
+            limit -= 1  # for the opening bracket; the closing one takes the place of a comma
+        for data, count in cut(events, self._config.buffer_size_records, limit):
+            yield EncodedBuffer(b"[" + data[:-1] + b"]" if self._config.array else data, count)
 
     def _snowflake(self, texts: Sequence[pa.Array], inserts: npt.NDArray[np.bool_]) -> pa.Array:
         first = self._next_sequence
@@ -110,6 +112,7 @@ class JsonEncoder(Encoder):
         members = object_members(self._names, texts)
         values = join(text(self._value_start), operation, *members, text("}}}"))
         for key, data in zip(_rows(keys), _rows(values), strict=True):
+            check_size(len(key) + len(data), self._max_buffer_bytes)
             yield EncodedBuffer(data, 1, key)
 
     def _message_starts(self) -> tuple[str, str]:
@@ -138,6 +141,7 @@ class JsonEncoder(Encoder):
         keys = join(*parts, _constant(inserts, ""))
         values = join(text("{"), *object_members(self._names, texts), _constant(inserts, "}\n"))
         for key, data, insert in zip(_rows(keys), _rows(values), inserts.tolist(), strict=True):
+            check_size(len(key) + len(data), self._max_buffer_bytes)
             yield EncodedBuffer(data if insert else b"", 1, key, tombstone=not insert)
 
 
@@ -148,11 +152,6 @@ def _constant(inserts: npt.NDArray[np.bool_], value: str) -> pa.Array:
 
 def _choose(inserts: npt.NDArray[np.bool_], if_insert: str, if_delete: str) -> pa.Array:
     return pc.if_else(pa.array(inserts), text(if_insert), text(if_delete))
-
-
-def _as_array(data: npt.NDArray[np.uint8]) -> bytes:
-    """Comma-terminated events as a JSON array."""
-    return b"[" + data[:-1].tobytes() + b"]"
 
 
 def _rows(texts: pa.Array) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ throughout and for array mode with a bad value in it, where whole arrays are at 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,14 @@ import numpy.typing as npt
 from millstream.formats.base import ParsedBlock
 from millstream.formats.columns.block import build_block
 from millstream.formats.columns.convert import ColumnPlan, Syntax
-from millstream.formats.columns.spans import ESCAPED, STRING, ScannedRows, Spans
+from millstream.formats.columns.spans import ESCAPED, MAX_SCAN_BYTES, STRING, ScannedRows, Spans, scan_bytes
 from millstream.formats.json import scan as scanner
 from millstream.formats.json.config import JsonParserConfig, UpdateFormat
-from millstream.formats.json.values import Converter, nullable_converter
+from millstream.formats.json.values import nullable_converter
 from millstream.formats.rows import absent_value
 from millstream.formats.utf8 import is_utf8
-from millstream.formats.values.json_text import decode
-from millstream.types import Kind, Relation
+from millstream.formats.values.json_text import canonical_text, decode
+from millstream.types import Kind, Relation, SqlType
 
 _MODES = {
     UpdateFormat.RAW: scanner.RAW,
@@ -39,7 +40,7 @@ class FastParser:
         self._names = _name_tables(relation)
         syntax = Syntax(strings=False, flavor=config.flavor)
         self._plans = [
-            ColumnPlan(column, syntax, _exact(_converter(column.type, config)), absent_value(relation, c))
+            ColumnPlan(column, syntax, _exact(column.type, config), absent_value(relation, c))
             for c, column in enumerate(relation.columns)
         ]
 
@@ -59,6 +60,8 @@ class FastParser:
         # Every event, and every row, begins with a bracket of its own.
         capacity = block.count(b"{") + block.count(b"[") + 4
         shape = (len(self._plans), capacity)
+        if scan_bytes(*shape) > MAX_SCAN_BYTES:
+            return None
         kinds = np.zeros(shape, np.uint8)
         starts, ends = np.empty(shape, np.int64), np.empty(shape, np.int64)
         operations = np.empty(capacity, np.int8)
@@ -94,19 +97,21 @@ class FastParser:
         return rows if all_inserts else _in_order_of_application(rows)
 
 
-def _converter(sql_type: Any, config: JsonParserConfig) -> Converter:
-    if sql_type.kind is not Kind.VARIANT:
-        sql_type = sql_type.with_nullable(True)
-    return nullable_converter(sql_type, config.flavor)
+def _exact(sql_type: SqlType, config: JsonParserConfig) -> Callable[[Spans, int], Any]:
+    """The conversion of one span from its JSON text."""
+    from_text: Callable[[str], Any]
+    if sql_type.kind is Kind.VARIANT and not config.flavor.variant_as_string:
+        from_text = canonical_text
+    else:
+        nullable = sql_type if sql_type.kind is Kind.VARIANT else sql_type.with_nullable(True)
+        convert = nullable_converter(nullable, config.flavor)
 
-
-def _exact(convert: Converter) -> Any:
-    """The conversion of one span by decoding its JSON text."""
+        def from_text(text: str) -> Any:
+            return convert(decode(text))
 
     def from_span(spans: Spans, row: int) -> Any:
         quotes = 1 if spans.kinds[row] in (STRING, ESCAPED) else 0
-        text = spans.buffer[spans.starts[row] - quotes : spans.ends[row] + quotes].tobytes().decode()
-        return convert(decode(text))
+        return from_text(spans.buffer[spans.starts[row] - quotes : spans.ends[row] + quotes].tobytes().decode())
 
     return from_span
 

@@ -139,10 +139,10 @@ def _number_end(buffer: Any, i: Any) -> Any:
 @numba.njit(nogil=True, cache=True)
 def _spells(buffer: Any, i: Any, word: Any, length: Any) -> Any:
     """Whether the `length` bytes at i are those of `word`, most significant first."""
-    for k in range(length):
-        if byte_at(buffer, i + k) != word >> 8 * (length - 1 - k) & 0xFF:
-            return False
-    return True
+    k = 0
+    while k < length and byte_at(buffer, i + k) == word >> 8 * (length - 1 - k) & 0xFF:
+        k += 1
+    return k == length
 
 
 @numba.njit(nogil=True, cache=True)
