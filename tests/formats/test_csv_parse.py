@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from millstream.formats import build_parser
@@ -144,3 +146,31 @@ def test_comments_quotes_escapes_and_trimming() -> None:
         ("+", 4, "it's", Decimal("5.00")),
     ]
     assert rows(parse("csv", {"quoting": False}, ID_NAME, '1,"a\n'))[0][2] == '"a'
+
+
+def test_large_blocks_match_the_exact_path() -> None:
+    lines = [f'{i},"name ""{i}""",{i % 90}.25\r\n' for i in range(2000)]
+    lines[7] = "x,y,z\n"
+    block = "".join(lines).encode()
+    assert compare(ID_NAME, {}, block)
+    parser = build_parser("csv", {}, ID_NAME, "t.c")
+    found = parser.parse(block)
+    assert found.num_records == 1999
+    assert [error.event_number for error in found.errors] == [8]
+    assert parser.parse(b"x\n").errors[0].event_number == 2001
+
+
+def test_defaults_of_every_kind_fill_fields_that_are_not_there() -> None:
+    columns = (
+        RelationColumn("i", sql_type.INTEGER),
+        RelationColumn("t", sql_type.TIMESTAMP.with_nullable(False), default=pa.scalar(1_500_000, pa.timestamp("us"))),
+        RelationColumn("d", sql_type.DATE, default=pa.scalar(1, pa.date32())),
+        RelationColumn("s", sql_type.VARCHAR.with_nullable(False), default=pa.scalar("x", pa.large_string())),
+        RelationColumn("a", sql_type.array(sql_type.INTEGER), default=pa.scalar([1], pa.large_list(pa.int32()))),
+        RelationColumn("n", sql_type.TIME, default=pa.scalar(None, pa.time64("ns"))),
+    )
+    relation = Relation("t", columns)
+    filled = ("+", 1, datetime(1970, 1, 1, 0, 0, 1, 500_000), date(1970, 1, 2), "x", [1], None)
+    assert rows(parse("csv", {}, relation, "1\n")) == [filled]
+    assert rows(parse("json", {"update_format": "raw"}, relation, '{"i":1}')) == [filled]
+    assert rows(parse("json", {"update_format": "raw"}, relation, '{"i":1}' * 100))[99] == filled

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from millstream.formats import build_parser
 from millstream.formats.json.config import parser_config
 from millstream.formats.json.exact import ExactParser
 from millstream.formats.json.fast import FastParser
 from millstream.formats.json.flavors import FLAVORS
 from millstream.types import Relation, RelationColumn, SqlType, sql_type
 
-from .helpers import same_block
+from .helpers import rows, same_block
 from .samples import COLUMN_TYPES, JSON_TEXTS
 
 KEY = RelationColumn("k", sql_type.INTEGER.with_nullable(False))
@@ -121,3 +122,30 @@ def test_the_fast_path_takes_blocks_with_bad_values() -> None:
 def test_truncated_text_never_confuses_the_scanner(cut: int) -> None:
     block = b'{"insert":{"id":12,"Name":"a\\u00e9\\n","val":1.5e0,"z":[{"q":[true,null,-1.0E+5]}]}}'[: -cut - 1]
     assert not compare(Relation("t", COLUMNS), {}, block)
+
+
+def test_large_blocks_of_lines_with_broken_ones_match_the_exact_path() -> None:
+    relation = Relation("t", COLUMNS)
+    config = {"update_format": "raw", "lines": "single"}
+    lines = [b'{"id":%d,"Name":"n","val":0.5}' % i for i in range(3000)]
+    for broken in (0, 1700, 1701, 2999):
+        lines[broken] = b'{"id":'
+    block = b"\n".join(lines)
+    found = build_parser("json", config, relation, "t.c").parse(block)
+    expected = ExactParser(relation, parser_config(config, "t.c")).parse(block, 1).block
+    assert found.errors == expected.errors
+    assert [error.event_number for error in found.errors] == [1, 1701, 1702, 3000]
+    assert rows(found) == rows(expected)
+
+
+def test_small_and_large_blocks_give_the_same_rows() -> None:
+    """Small blocks take the exact path, large ones the fast one."""
+    relation = Relation("t", COLUMNS, (0,))
+    lines = [b'{"insert":{"id":%d,"Name":"n\\u00e9"}}{"update":{"id":%d,"val":"x"}}\n' % (i, i) for i in range(50)]
+    large = build_parser("json", {}, relation, "t.c")
+    small = build_parser("json", {}, relation, "t.c")
+    whole = large.parse(b"".join(lines))
+    pieces = [small.parse(line) for line in lines]
+    assert rows(whole) == [row for piece in pieces for row in rows(piece)]
+    assert list(whole.errors) == [error for piece in pieces for error in piece.errors]
+    assert len(whole.errors) == 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from millstream.formats.csv.config import CsvParserConfig
 from millstream.formats.csv.parser import CsvParser
 from millstream.formats.json.config import parser_config
-from millstream.formats.json.parser import JsonParser
+from millstream.formats.json.parser import SMALL_BLOCK_BYTES, JsonParser
 from millstream.types import Relation, RelationColumn, SqlType, sql_type
 
 _TYPES: tuple[SqlType, ...] = (
@@ -28,4 +28,5 @@ def warm_up() -> None:
     json_parser = JsonParser(relation, parser_config({"update_format": "raw"}, "warm_up"))
     csv_parser = CsvParser(relation, CsvParserConfig())
     for parser, text in ((json_parser, b'{"c0":true,"c4":"a"}\n'), (csv_parser, b"true,1\n")):
-        parser.parse(text[: parser.split(text)])
+        assert parser.split(text) > 0
+        parser.parse(text * SMALL_BLOCK_BYTES)

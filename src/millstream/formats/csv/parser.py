@@ -10,6 +10,9 @@ from millstream.formats.csv.fast import FastParser
 from millstream.formats.csv.split import RecordSplitter
 from millstream.types import Relation
 
+#: Below this size, reading character by character costs less than setting up the fast path.
+SMALL_BLOCK_BYTES = 256
+
 
 class CsvParser(Parser):
     """See `Parser`. Records are numbered from 1, headers not counted, since the start or the last
@@ -29,9 +32,7 @@ class CsvParser(Parser):
         return self._splitter.split(buffer)
 
     def parse(self, block: bytes) -> ParsedBlock:
-        if not block:
-            return ParsedBlock(())
-        fast = self._fast.parse(block, self._state)
+        fast = self._fast.parse(block, self._state) if len(block) >= SMALL_BLOCK_BYTES else None
         return self._exact.parse(block, self._state) if fast is None else fast
 
     def restart(self) -> None:

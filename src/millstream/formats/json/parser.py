@@ -10,6 +10,9 @@ from millstream.formats.json.fast import FastParser
 from millstream.formats.json.split import ValueSplitter, split_lines
 from millstream.types import Relation
 
+#: Below this size, objects per record cost less than setting up the fast path.
+SMALL_BLOCK_BYTES = 512
+
 
 class JsonParser(Parser):
     """See `Parser`. Events are numbered from 1 since the start or the last `restart`."""
@@ -30,12 +33,20 @@ class JsonParser(Parser):
         return self._splitter.split(buffer)
 
     def parse(self, block: bytes) -> ParsedBlock:
-        if not block:
-            return ParsedBlock(())
+        if len(block) < SMALL_BLOCK_BYTES:
+            return self._parse_exactly(block)
         fast = self._fast.parse(block, self._next_event)
         if fast is not None:
             self._next_event += fast[1]
             return fast[0]
+        # Lines do not depend on one another, so the fast path may still have what lies around a broken one.
+        middle = block.find(b"\n", len(block) // 2) + 1 if self._config.single_lines else 0
+        if 0 < middle < len(block):
+            first, second = self.parse(block[:middle]), self.parse(block[middle:])
+            return ParsedBlock(first.batches + second.batches, first.errors + second.errors)
+        return self._parse_exactly(block)
+
+    def _parse_exactly(self, block: bytes) -> ParsedBlock:
         result = self._exact.parse(block, self._next_event)
         self._next_event += result.num_events
         return result.block
