@@ -304,7 +304,7 @@ def _cast_text(sql_type: SqlType) -> str:
 
 def _check_cast(source: SqlType, target: SqlType, operator: str) -> None:
     """Raises TypeCheckError when values of `source` cannot be cast to `target` at all."""
-    if source.kind is target.kind is Kind.VARIANT:
+    if source.kind is Kind.NULL or source.kind is target.kind is Kind.VARIANT:
         return
     if Kind.VARIANT in (source.kind, target.kind):
         raise not_implemented(f"{operator} between VARIANT and other types")

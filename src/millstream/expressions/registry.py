@@ -15,14 +15,17 @@ from millstream.expressions.errors import TypeCheckError, cannot_apply, no_match
 from millstream.expressions.function import Function
 from millstream.expressions.functions import (
     arithmetic,
+    arrays,
     collections,
     comparison,
     conditional,
     datetime,
+    formats,
     intervals,
     logic,
     numeric,
     patterns,
+    periods,
     strings,
 )
 from millstream.expressions.functions.comparison import check_between
@@ -57,6 +60,9 @@ FUNCTIONS: dict[str, Function] = {
     **intervals.FUNCTIONS,
     **datetime.FUNCTIONS,
     **collections.FUNCTIONS,
+    **arrays.FUNCTIONS,
+    **periods.FUNCTIONS,
+    **formats.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"))

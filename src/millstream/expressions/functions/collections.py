@@ -193,6 +193,23 @@ def _cardinality(value: pa.Array) -> pa.Array:
     return join(np.diff(np.asarray(value.offsets)).astype(np.int32), valid_of(value), pa.int32())
 
 
+def comparable_element(component: SqlType, element: Expression) -> Expression:
+    """An element argument in the type of the elements. Raises TypeCheckError when it is of another family."""
+    source = element.type
+    same = (
+        is_null_literal(element)
+        or source.kind is component.kind
+        or (source.is_numeric and component.is_numeric)
+        or (source.is_string and component.is_string)
+        or (source.is_binary and component.is_binary)
+        or (source.is_interval and component.is_interval)
+        or component.kind is Kind.NULL
+    )
+    if not same:
+        raise TypeCheckError(f"{component.kind.value} is not comparable to {source.kind.value}")
+    return coerce(element, component)
+
+
 def _resolve_membership(name: str, result: SqlType) -> Any:
     def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
         check_count(name, len(arguments), 2, 2)
@@ -200,9 +217,9 @@ def _resolve_membership(name: str, result: SqlType) -> Any:
         component = collection.type.component
         if collection.type.kind is not Kind.ARRAY or component is None:
             raise cannot_apply(name, arguments)
-        if not is_null_literal(element) and component.is_string is not element.type.is_string:
-            raise TypeCheckError(f"{type_text(component)} is not comparable to {type_text(element.type)}")
-        return Call(result.with_nullable(collection.type.nullable), name, (collection, coerce(element, component)))
+        return Call(
+            result.with_nullable(collection.type.nullable), name, (collection, comparable_element(component, element))
+        )
 
     return resolve
 
