@@ -9,9 +9,13 @@ import pytest
 from millstream.formats.base import ParsedBlock, Parser
 from millstream.pipeline import input_stream
 from millstream.pipeline.clock import ManualClock
+from millstream.pipeline.connector_config import ConnectorConfig
+from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog, shorten
+from millstream.pipeline.input_endpoint import InputEndpoint
 from millstream.pipeline.input_stream import InputStream, attribute_bytes
 from millstream.pipeline.latency import LatencySamples
+from millstream.pipeline.reader import ReaderSink
 from tests.pipeline.support import rows
 
 
@@ -66,6 +70,19 @@ def test_a_long_record_is_not_looked_at_again_for_every_chunk(monkeypatch: pytes
     stream.feed(b"\n")
     assert len(parser.lines) + len(stream.flush().block.batches) >= 1
     assert parser.lines == [b"x" * size]
+
+
+def test_an_idle_reader_delivers_what_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(input_stream, "EAGER_SPLIT_BYTES", 1000)
+    for idle in (lambda sink: sink.sleep(0), lambda sink: sink.wait_until_active(0), lambda sink: sink.end_of_input()):
+        control = Control(ManualClock(), lambda _: None)
+        endpoint = InputEndpoint(control, 1, "t.c", "t", ConnectorConfig({"name": "x"}), None)
+        sink = ReaderSink(control, endpoint, LineParser())
+        sink.push_bytes(b"x" * 10_000)
+        sink.push_bytes(b"\n")
+        assert endpoint.total_records == 0
+        idle(sink)
+        assert (endpoint.total_records, endpoint.total_bytes) == (1, 10_001)
 
 
 def test_bytes_are_shared_among_batches_without_loss() -> None:

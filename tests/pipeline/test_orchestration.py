@@ -86,6 +86,17 @@ def test_finished_means_that_nothing_is_buffered() -> None:
         assert not paused(controller, "t.b")
 
 
+def test_an_ended_connector_with_buffered_records_still_blocks_its_labels() -> None:
+    sources = {"a": scripted(labels=["x"], max_batch_size=1), "other": scripted(), "b": scripted(start_after="x")}
+    with running(simple_program(sources), manual_stepping=True) as controller:
+        ScriptedInput.instances["t.a"].offer(rows(0, 1))
+        finish(controller, "t.a")
+        finish(controller, "t.other")
+        assert paused(controller, "t.b")
+        controller.step()
+        assert not paused(controller, "t.b")
+
+
 def test_start_after_wins_over_paused_and_over_a_pause_before_it_fires() -> None:
     sources = {"a": scripted(labels=["x"]), "b": scripted(start_after="x", paused=True), "c": scripted(start_after="x")}
     with running(simple_program(sources)) as controller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from millstream.zset.changes import ChangeBatch
 from tests.pipeline.support import (
     ScriptedOutput,
     copy_view,
+    count_view,
     program,
     rows,
     running,
@@ -179,6 +181,17 @@ def test_send_snapshot_sends_the_contents_once_before_all_changes() -> None:
         controller.push("t", rows(0, 2))
         controller.step()
     assert events(ScriptedOutput.instances[OUT].data) == [("insert", 0), ("insert", 1)]
+
+
+def test_the_snapshot_includes_the_first_step_which_is_not_sent_again() -> None:
+    options = {"n.plain": scripted_output(), "n.full": scripted_output(send_snapshot=True)}
+    view = dataclasses.replace(count_view(), connectors=options)
+    with running(program(table(), view), manual_stepping=True) as controller:
+        controller.push("t", rows(0, 2))
+        controller.step()
+    expected = [b'{"insert":{"c":0}}', b'{"delete":{"c":0}}', b'{"insert":{"c":2}}']
+    for name in options:
+        assert ScriptedOutput.instances[name].data.splitlines() == expected
 
 
 def test_send_snapshot_needs_a_materialized_view() -> None:

@@ -6,6 +6,8 @@ costs amortised O(log) per row, and the number of records that counts for the si
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,18 +16,25 @@ from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS
 
 
+class Buffered(NamedTuple):
+    """Size of a buffer: rows (after the last consolidation), merged deltas since the last flush, bytes."""
+
+    records: int = 0
+    batches: int = 0
+    bytes: int = 0
+
+
 class OutputBuffer:
-    """Used by the output's thread only; the counters may be read by others."""
+    """Used by the output's thread only."""
 
     def __init__(self, max_records: int) -> None:
         self._max_records = max_records
         self._merged: Delta | None = None
         self._tail: list[Delta] = []
         self._tail_rows = 0
-        #: Merged deltas since the last flush, their rows (after the last consolidation) and bytes.
-        self.num_batches = 0
-        self.num_records = 0
-        self.num_bytes = 0
+        self._num_batches = 0
+        self._num_records = 0
+        self._num_bytes = 0
         #: When the first of them came (monotonic seconds); None when empty.
         self.since: float | None = None
 
@@ -35,16 +44,20 @@ class OutputBuffer:
             self.since = now
         self._tail.append(delta)
         self._tail_rows += delta.num_rows
-        self.num_batches += 1
-        self.num_records += delta.num_rows
-        self.num_bytes += sum(column.nbytes for column in delta.columns)
+        self._num_batches += 1
+        self._num_records += delta.num_rows
+        self._num_bytes += sum(column.nbytes for column in delta.columns)
         merged_rows = 0 if self._merged is None else self._merged.num_rows
-        if self._tail_rows >= merged_rows or self.num_records >= self._max_records:
+        if self._tail_rows >= merged_rows or self._num_records >= self._max_records:
             self._consolidate()
 
     @property
+    def size(self) -> Buffered:
+        return Buffered(self._num_records, self._num_batches, self._num_bytes)
+
+    @property
     def full(self) -> bool:
-        return self.num_records >= self._max_records
+        return self._num_records >= self._max_records
 
     def take(self) -> Delta:
         """Everything, consolidated; the buffer is empty afterwards."""
@@ -53,7 +66,7 @@ class OutputBuffer:
         assert self._merged is not None
         delta = self._merged
         self._merged, self.since = None, None
-        self.num_batches = self.num_records = self.num_bytes = 0
+        self._num_batches = self._num_records = self._num_bytes = 0
         return delta
 
     def _consolidate(self) -> None:
@@ -63,8 +76,8 @@ class OutputBuffer:
         else:
             self._merged = parts[0]
         self._tail, self._tail_rows = [], 0
-        self.num_records = self._merged.num_rows
-        self.num_bytes = sum(column.nbytes for column in self._merged.columns)
+        self._num_records = self._merged.num_rows
+        self._num_bytes = sum(column.nbytes for column in self._merged.columns)
 
 
 def concatenate(deltas: list[Delta]) -> Delta:

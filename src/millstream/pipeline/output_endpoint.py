@@ -30,7 +30,7 @@ from millstream.pipeline.connector_config import ConnectorConfig
 from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
 from millstream.pipeline.limits import OUTPUT_DRAIN_SECONDS, UNBOUNDED_MILLIS
-from millstream.pipeline.output_buffer import OutputBuffer
+from millstream.pipeline.output_buffer import Buffered, OutputBuffer
 from millstream.pipeline.stats import OutputMetrics, OutputStatus
 from millstream.zset.delta import Delta
 
@@ -83,6 +83,8 @@ class OutputEndpoint:
         self._queued_records = 0
         self._buffer = OutputBuffer(config.max_output_buffer_size_records) if config.enable_output_buffer else None
         self._seen = mark
+        #: What the buffer holds, as the statistics tell it: changes together with the queue, under the lock.
+        self._buffered = Buffered()
         self._buffered_mark = mark
         self._reached = mark
         self._closing = False
@@ -145,7 +147,7 @@ class OutputEndpoint:
 
     def status(self, include_errors: bool) -> OutputStatus:
         """A snapshot for the statistics."""
-        buffer = self._buffer
+        buffered = self._buffered
         return OutputStatus(
             self.name,
             self.relation,
@@ -154,13 +156,13 @@ class OutputEndpoint:
                 self._transmitted_bytes,
                 self._queued_records,
                 len(self._queue),
-                0 if buffer is None else buffer.num_records,
-                0 if buffer is None else buffer.num_batches,
+                buffered.records,
+                buffered.batches,
                 self._encode_errors.count,
                 self._transport_errors.count,
                 self._reached.input_records,
                 self._reached.step,
-                0 if buffer is None else buffer.num_bytes,
+                buffered.bytes,
             ),
             self.fatal_error,
             self._encode_errors.latest() if include_errors else (),
@@ -226,6 +228,7 @@ class OutputEndpoint:
         with self._control.lock:
             self._queue.popleft()
             self._queued_records -= item.num_records
+            self._count_buffered()
             if self._buffer is None or self._buffer.since is None:
                 self._reach(item.mark)
             else:
@@ -254,6 +257,10 @@ class OutputEndpoint:
                 return None
             clock.wait(self._wakeup, left)
 
+    def _count_buffered(self) -> None:
+        if self._buffer is not None:
+            self._buffered = self._buffer.size
+
     def _flush(self) -> None:
         buffer = self._buffer
         if buffer is None or buffer.since is None:
@@ -264,6 +271,7 @@ class OutputEndpoint:
         if delta.num_rows:
             self._deliver(delta, OutputItem(lambda: delta, delta.num_rows, mark))
         with self._control.lock:
+            self._count_buffered()
             self._reach(mark)
             self._advance()
 
