@@ -198,10 +198,10 @@ class _Run:
         try:
             return self._parser.event_rows(event), True
         except RecordError as error:
-            self.errors.append(record_parse_error("JSON", error, number, text or canonical(event)))
+            self.errors.append(record_parse_error("JSON", error, number, text or _shown(event)))
             return [], True
         except _EnvelopeError as error:
-            self._envelope_error(str(error), number, text or canonical(event))
+            self._envelope_error(str(error), number, text or _shown(event))
             return [], False
 
     def _envelope_error(self, message: str, number: int, text: str) -> None:
@@ -214,6 +214,13 @@ class _Run:
                 tag=TEXT_ENVELOPE_ERROR,
             )
         )
+
+
+def _shown(event: object) -> str:
+    try:
+        return canonical(event)
+    except ValueError:
+        return repr(event)
 
 
 def _text(block: bytes) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 
 import orjson
 
 from millstream.formats.values.scalars import format_decimal
 
+#: Never rounds a number that a record can hold, and never traps.
+_WIDE = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 #: What orjson would not keep exactly: fractions, exponents, integers near or beyond 64 bits, negative zero. Matches in
 #: strings are harmless.
 _DELICATE = re.compile(r"[0-9][.eE]|[0-9]{18}|-0")
@@ -25,10 +27,14 @@ _MAX_PLAIN_EXPONENT = 60
 
 
 def _number(text: str) -> Decimal:
+    """The number; one whose exponent no decimal can hold becomes zero or infinite, which no column takes."""
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"number {text} is out of range") from None
+        mantissa, _, exponent = text.lower().partition("e")
+        if exponent.startswith("-") or not mantissa.strip("-0."):
+            return Decimal(0)
+        return Decimal("-Infinity" if text.startswith("-") else "Infinity")
 
 
 def _constant(text: str) -> object:
@@ -81,9 +87,11 @@ def check_surrogates(value: object) -> None:
 
 def number_text(value: Decimal) -> str:
     """A decimal as a JSON number: plain notation, without trailing zeros; `d.dE+n` only for extreme
-    exponents."""
+    exponents. Raises ValueError for an infinity."""
+    if not value.is_finite():
+        raise ValueError("number is out of range")
     if value and abs(value.adjusted()) > _MAX_PLAIN_EXPONENT:
-        return str(value.normalize())
+        return str(_WIDE.normalize(value))
     return format_decimal(value)
 
 
