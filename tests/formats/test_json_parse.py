@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from millstream.formats import TEXT_ENVELOPE_ERROR, TEXT_EVENT_ERROR, build_parser
-from millstream.types import Relation, RelationColumn, sql_type
+from millstream.types import Relation, RelationColumn, SqlType, sql_type
 
 from .helpers import ID_NAME, KEYED, parse, rows
 
@@ -201,6 +201,12 @@ def test_nothing_yields_nothing() -> None:
         assert (block.batches, block.errors, block.num_records) == ((), (), 0)
 
 
-def test_deep_nesting_is_no_crash() -> None:
-    block = parse("json", {"update_format": "raw"}, ID_NAME, '{"id":1,"z":' + "[" * 100_000 + "]" * 100_000 + "}")
-    assert len(block.errors) + len(rows(block)) == 1
+@pytest.mark.parametrize("column_type", [sql_type.VARIANT, sql_type.VARCHAR, sql_type.array(sql_type.VARIANT)])
+@pytest.mark.parametrize("depth", [90, 120, 500, 990, 100_000])
+def test_deep_nesting_is_an_error_and_no_crash(depth: int, column_type: SqlType) -> None:
+    relation = Relation("t", (RelationColumn("x", column_type),))
+    for config in ({"update_format": "raw"}, {"update_format": "raw", "json_flavor": "snowflake"}):
+        for text in ("[" * depth + "]" * depth, '{"\\u0041":' * depth + "1" + "}" * depth):
+            block = parse("json", config, relation, '{"x":' + text + "}")
+            assert len(block.errors) + len(rows(block)) == 1
+            assert depth > 100 or column_type.is_string or not block.errors or text[0] == "{"

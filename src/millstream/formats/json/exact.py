@@ -18,7 +18,7 @@ from millstream.formats.base import TEXT_ENVELOPE_ERROR, ParsedBlock, ParseError
 from millstream.formats.json.config import JsonParserConfig, UpdateFormat
 from millstream.formats.json.values import MISSING, FieldLookup, describe, nullable_converter
 from millstream.formats.rows import RecordError, Row, RowDecoder, build_batch, clip, record_parse_error
-from millstream.formats.values.json_text import DECODER, canonical, check_surrogates
+from millstream.formats.values.json_text import DECODER, canonical, check_depth, check_surrogates
 from millstream.types import Relation
 from millstream.zset.changes import Operation
 
@@ -241,6 +241,7 @@ def _top_level_values(text: str) -> Iterator[tuple[object, str]]:
         start = position
         try:
             value, position = DECODER.raw_decode(text, start)
+            check_depth(text[start:position])
             if "\\u" in text[start:position]:
                 check_surrogates(value)
         except RecursionError:

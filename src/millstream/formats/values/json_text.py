@@ -18,6 +18,9 @@ from millstream.formats.values.scalars import format_decimal
 
 #: Never rounds a number that a record can hold, and never traps.
 _WIDE = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+#: Arrays and objects within one another, in a whole event. The scanner of the fast path stops short of it.
+MAX_DEPTH = 128
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 #: What orjson would not keep exactly: fractions, exponents, integers near or beyond 64 bits, negative zero. Matches in
 #: strings are harmless.
 _DELICATE = re.compile(r"[0-9][.eE]|[0-9]{18}|-0")
@@ -47,6 +50,7 @@ _quote: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 def decode(text: str) -> object:
     """The one value in `text`. Raises ValueError."""
+    check_depth(text)
     if not _DELICATE.search(text):
         try:
             return orjson.loads(text)
@@ -63,12 +67,28 @@ def decode(text: str) -> object:
 
 def canonical_text(text: str) -> str:
     """The canonical form of the JSON value in `text`. Raises ValueError."""
+    check_depth(text)
     if not _DELICATE.search(text):
         try:
             return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
         except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             pass
     return canonical(decode(text))
+
+
+def check_depth(text: str) -> None:
+    """Raise ValueError for a value nested so deeply that recursive code could not handle it."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        bracket = token[0]
+        if bracket in ("[", "{"):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError("JSON value is nested too deeply")
+        elif bracket in ("]", "}"):
+            depth -= 1
 
 
 def check_surrogates(value: object) -> None:
