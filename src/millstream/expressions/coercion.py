@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from millstream.expressions.errors import TypeCheckError, cannot_apply, not_implemented, type_text
+from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
 from millstream.expressions.nodes import Call, Cast, Expression, Literal
 from millstream.types import Field, Kind, SqlType
 from millstream.types.sql_type import (
@@ -304,10 +304,8 @@ def _cast_text(sql_type: SqlType) -> str:
 
 def _check_cast(source: SqlType, target: SqlType, operator: str) -> None:
     """Raises TypeCheckError when values of `source` cannot be cast to `target` at all."""
-    if source.kind is Kind.NULL or source.kind is target.kind is Kind.VARIANT:
+    if Kind.VARIANT in (source.kind, target.kind) or source.kind is Kind.NULL:
         return
-    if Kind.VARIANT in (source.kind, target.kind):
-        raise not_implemented(f"{operator} between VARIANT and other types")
     if source.is_nested or target.is_nested:
         _check_nested_cast(source, target, operator)
         return

@@ -16,6 +16,7 @@ from millstream.expressions.casts.parse_numbers import number_of_text
 from millstream.expressions.casts.parse_times import time_conversion
 from millstream.expressions.casts.temporal import temporal_conversion
 from millstream.expressions.casts.text import text_conversion
+from millstream.expressions.casts.variant import from_variant, to_variant
 from millstream.expressions.nodes import Cast
 from millstream.expressions.vectors import Bools, Kernel, validity_buffer
 from millstream.types import Kind, SqlType, arrow_type
@@ -30,6 +31,10 @@ def find_conversion(source: SqlType, target: SqlType) -> Conversion:
     if source.kind is Kind.NULL:
         data_type = arrow_type(target)
         return total(lambda array: pa.nulls(len(array), data_type))
+    if target.kind is Kind.VARIANT:
+        return to_variant(source, find_conversion)
+    if source.kind is Kind.VARIANT:
+        return from_variant(target, find_conversion)
     if source.is_nested:
         return _nested_conversion(source, target)
     if target.is_string:
