@@ -140,10 +140,15 @@ def test_a_huge_backlog_stalls_steps_only_with_backpressure(monkeypatch: pytest.
     monkeypatch.setattr("millstream.pipeline.egress.EGRESS_MAX_CHUNKS", 1)
     with running(simple_program()) as controller:
         patient = controller.subscribe("v", format="json", backpressure=True)
+
+        def stalled() -> bool:
+            return bool(controller.output_stats(patient.name)["metrics"]["queued_records"] >= 10)
+
         for number in range(30):
             controller.push("t", rows(number * 10, 10))
-        queued = lambda: controller.output_stats(patient.name)["metrics"]["queued_records"]  # noqa: E731
-        wait(controller, lambda: queued() >= 10)
+            processed = 10 * (number + 1)
+            wait(controller, lambda n=processed: stalled() or totals(controller)["total_processed_records"] == n)  # type: ignore[misc]  # a default binds the loop's value
+        wait(controller, stalled)
         assert totals(controller)["total_completed_records"] < 300
         patient.close()
         wait(controller, lambda: totals(controller)["total_completed_records"] == 300)
