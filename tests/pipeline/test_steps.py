@@ -177,10 +177,13 @@ def test_a_run_time_error_terminates_the_pipeline_and_is_reported_once() -> None
     controller.on_failure = remember
     controller.start()
     connector = ScriptedInput.instances[C]
+    subscription = controller.subscribe("q", format="json")
     connector.offer(rows(1, 3))
     wait_processed(controller, 3)
     connector.offer(rows(0, 1))
     assert failed.wait(20)
+    # What earlier steps produced still arrives, then the stream ends.
+    assert len(list(subscription)) == 1
     assert controller.state == "Terminated"
     assert controller.error is failures[0]
     assert controller.error.error_code == "RuntimeError.WorkerPanic"

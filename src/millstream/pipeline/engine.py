@@ -228,6 +228,8 @@ class Engine:
             self._control.state = PipelineState.TERMINATED
             self._control.closing = True
             self._stepping = False
+            for output in self.outputs.values():
+                output.request_close()
             self.wake_all()
         self._on_failure(failure)
         return failure
