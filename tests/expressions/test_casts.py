@@ -160,6 +160,10 @@ CASES: list[tuple[Any, SqlType, Any] | tuple[Any, SqlType, Any, SqlType]] = [
     (datetime(2020, 1, 1), TIMESTAMP_TZ, datetime(2020, 1, 1, tzinfo=UTC)),
     (timedelta(seconds=10.6), INTEGER, 10, SECOND), (5, SECOND, timedelta(seconds=5)),
     (D("1.5"), SECOND, timedelta(seconds=1.5)), (7, MONTH, 7),
+    (2**62, TIMESTAMP, f"Timestamp out of range: {2**62} milliseconds", BIGINT),
+    (2**62, SECOND, f"Cannot convert {2**62} to INTERVAL SECOND", BIGINT),
+    (1e300, TIMESTAMP, "Cannot convert 1e300 to BIGINT"),
+    (2**31, MONTH, f"Cannot convert {2**31} to INTERVAL MONTH", BIGINT),
     # binary
     (-12, binary(1), b"\xf4"), (258, binary(6), b"\0\0\0\0\x01\x02"), (b"abc", binary(2), b"ab"),
     (b"abc", binary(4), b"abc\0"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millstream.types import Kind, SqlType
-from millstream.types.sql_type import DATE, INTEGER, TIME, TIMESTAMP, VARCHAR, decimal
+from millstream.types.sql_type import BIGINT, DATE, INTEGER, TIME, TIMESTAMP, VARCHAR, decimal
 from tests.expressions.expression_cases import Typed, apply, type_error
 
 MONTHS = SqlType(Kind.INTERVAL_MONTH)
@@ -92,6 +92,12 @@ DIFFERENCES: list[tuple[str, Any, Any, int]] = [
 @pytest.mark.parametrize(("unit", "a", "b", "expected"), DIFFERENCES)
 def test_timestampdiff(unit: str, a: Any, b: Any, expected: int) -> None:
     assert apply("TIMESTAMPDIFF", a, b, options=(unit,)) == expected
+
+
+def test_counts_of_units_too_large_for_an_interval_fail() -> None:
+    huge = Typed(2**62, BIGINT)
+    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("DAY",)) == "overflow in INTERVAL multiplication"
+    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("YEAR",)) == "overflow in INTERVAL multiplication"
 
 
 def test_datediff_is_for_hours_and_longer() -> None:

@@ -190,6 +190,18 @@ def test_values_under_nulls_do_not_matter(name: str, sql_type: Any) -> None:
     assert evaluate(call, [garbage, garbage], 2) == [None, None]
 
 
+def test_long_conditions_compile() -> None:
+    condition: Expression = build_call("=", [A, literal(0)])
+    for number in range(1, 600):
+        condition = build_call("OR", [condition, build_call("=", [build_call("/", [A, B]), literal(number)])])
+    assert evaluate(condition, [column([0, 8, 9])[0], column([0, 2, 1])[0]], 3) == [True, True, True]
+
+
+def test_zeros_keep_their_signs() -> None:
+    found = compile_projection([literal(0.0), literal(-0.0)])([], 1, CONTEXT)
+    assert [repr(c.to_pylist()) for c in found] == ["[0.0]", "[-0.0]"]
+
+
 def test_deep_expressions_compile() -> None:
     expression: Expression = A
     for _ in range(150):

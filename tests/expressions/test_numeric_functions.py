@@ -34,6 +34,10 @@ CASES: list[tuple[Any, ...]] = [
     ("ABS", Typed(-128, TINYINT), "'ABS(-128)' causes overflow for type TINYINT"), ("ABS", "-2", D("2")),
     ("SIGN", -5, -1), ("SIGN", D("2.50"), D("1.00")), ("SIGN", NAN, NAN), ("SIGN", -0.0, -0.0),
     ("SIGN", None, None),
+    ("SIGN", Typed(D("-0.5"), decimal(2, 2)),
+     "Cannot represent 1 as DECIMAL(2, 2): precision of DECIMAL type too small to represent value"),
+    ("SIGN", Typed(D("0.00"), decimal(2, 2)), D("0.00")), ("SIGN", Typed(D("-7.5"), decimal(38, 1)), D("-1.0")),
+
     ("FLOOR", D("-1.5"), D("-2")), ("FLOOR", 1.5, 1.0), ("FLOOR", 7, 7), ("FLOOR", None, None),
     ("FLOOR", "2.7", D("2")),
     ("CEIL", Typed(D("99.9"), decimal(3, 1)), D("100")), ("CEIL", -1.5, -1.0), ("CEILING", D("1.1"), D("2")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ ROW = struct((Field("a", INTEGER),))
 U = bytes(range(16))
 
 CASES: list[tuple[Any, ...]] = [
+    ("GUNZIP", gzip.compress(b"abc", mtime=0), "abc"), ("GUNZIP", b"x", "failed to decompress gzipped data"),
+    ("GUNZIP", None, None),
     ("||", "a", "b", "ab"), ("||", "a", 5, "a5"), ("||", "a", None, None),
     ("||", b"\x01", b"\x02", b"\x01\x02"),
     ("||", Typed("a ", char(2)), "b", "a b"),

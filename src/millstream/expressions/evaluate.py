@@ -115,6 +115,8 @@ class _Compiler:
 
     def node(self, expression: Expression) -> tuple[Node, bool]:
         """The node of `expression` and whether it can fail."""
+        if isinstance(expression, Literal):  # not shared: 0.0 and -0.0 are equal, yet not the same
+            return self._build(expression)
         found = self._nodes.get(expression)
         if found is None:
             node, fallible = self._build(expression)
@@ -134,11 +136,11 @@ class _Compiler:
         fallible = [may_fail for _, may_fail in built]
         if isinstance(expression, Case):
             node: Node = implement_case(expression, nodes, fallible)
-            return self._folded(expression, node, any(fallible))
+            return self._folded(expression, nodes, node, any(fallible))
         if isinstance(expression, Cast):
             kernel = cast_kernel(expression.argument.type, expression.type, safe=expression.safe)
             may_fail = any(fallible) or cast_is_fallible(expression)
-            return self._folded(expression, _applied(kernel, nodes), may_fail)
+            return self._folded(expression, nodes, _applied(kernel, nodes), may_fail)
         assert isinstance(expression, Call), expression
         entry = FUNCTIONS[expression.name]
         may_fail = any(fallible) or entry.fallible(expression)
@@ -149,11 +151,11 @@ class _Compiler:
             node = _applied(entry.implement(expression), nodes)
         if not entry.deterministic:
             return node, may_fail
-        return self._folded(expression, node, may_fail)
+        return self._folded(expression, nodes, node, may_fail)
 
-    def _folded(self, expression: Expression, node: Node, fallible: bool) -> tuple[Node, bool]:
+    def _folded(self, expression: Expression, nodes: Sequence[Node], node: Node, fallible: bool) -> tuple[Node, bool]:
         """A constant node if the operands are constant and the evaluation succeeds, else the node itself."""
-        if not all(isinstance(self._nodes[child][0], _Constant) for child in children(expression)):
+        if not all(isinstance(operand, _Constant) for operand in nodes):
             return node, fallible
         try:
             value = node(BatchFrame((), 1, None))

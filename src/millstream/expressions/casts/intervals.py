@@ -109,7 +109,12 @@ def interval_amounts(array: pa.Array, kind: Kind) -> pa.Array:
     return join(np.sign(values) * (np.abs(values) // length), valid_of(array), pa.int64())
 
 
-def interval_of_amounts(array: pa.Array, kind: Kind) -> pa.Array:
+def interval_of_amounts(array: pa.Array, kind: Kind) -> Converted:
     """An interval column of BIGINT amounts in the unit of its first field."""
-    data_type = pa.int32() if kind in LONG_INTERVALS else pa.duration("us")
-    return join(values_of(array) * unit_length(kind), valid_of(array), data_type)
+    long = kind in LONG_INTERVALS
+    limit = (2**31 - 1 if long else 2**63 - 1) // unit_length(kind)
+    values, valid = values_of(array), valid_of(array)
+    fits = (values >= -limit) & (values <= limit)
+    data_type = pa.int32() if long else pa.duration("us")
+    failed = ~fits if valid is None else ~fits & valid
+    return join(np.where(fits, values, 0) * unit_length(kind), valid, data_type), failed

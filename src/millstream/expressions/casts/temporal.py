@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.expressions.casts.conversion import Conversion, Converted, total
-from millstream.expressions.casts.intervals import interval_amounts, interval_of_amounts
+from millstream.expressions.casts.intervals import interval_amounts, interval_of_amounts, unit_length
 from millstream.expressions.casts.numbers import number_conversion
 from millstream.expressions.decimals import decimal_of_int64
 from millstream.expressions.vectors import join, relabel, valid_of, values_of
@@ -17,6 +18,7 @@ from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, decimal
 
 DAY_US = 86_400_000_000
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # years 1 to 9999
 _MOMENTS = (Kind.TIMESTAMP, Kind.TIMESTAMP_TZ)
 
 
@@ -30,7 +32,15 @@ def chain(first: Conversion, second: Conversion) -> Conversion:
             return converted, failed_second
         return converted, failed_first if failed_second is None else failed_first | failed_second
 
-    return Conversion(convert, first.explain or second.explain)
+    def explain(value: pa.Scalar) -> str:
+        between, failed = first.convert(pa.array([value.as_py()], value.type))
+        if failed is not None and failed.any():
+            assert first.explain is not None
+            return first.explain(value)
+        assert second.explain is not None
+        return second.explain(between[0])
+
+    return Conversion(convert, None if first.explain is None and second.explain is None else explain)
 
 
 def temporal_conversion(source: SqlType, target: SqlType) -> Conversion:
@@ -72,12 +82,13 @@ def _truncated(values: Any, unit: int) -> Any:
 def _number_to_timestamp(source: SqlType, data_type: pa.DataType) -> Conversion:
     """The number is milliseconds; whole seconds below it are kept."""
 
-    def seconds(array: pa.Array) -> pa.Array:
-        values = values_of(array)
-        whole = _truncated(values, 1000)
-        return join(whole * 1_000_000, valid_of(array), data_type)
+    def seconds(array: pa.Array) -> Converted:
+        whole, valid = _truncated(values_of(array), 1000), valid_of(array)
+        fits = (whole >= FIRST_SECOND) & (whole <= LAST_SECOND)
+        failed = ~fits if valid is None else ~fits & valid
+        return join(np.where(fits, whole, 0) * 1_000_000, valid, data_type), failed
 
-    to_seconds = total(seconds)
+    to_seconds = Conversion(seconds, lambda v: f"Timestamp out of range: {v.as_py()} milliseconds")
     return to_seconds if source.kind is Kind.BIGINT else chain(number_conversion(source, BIGINT), to_seconds)
 
 
@@ -89,7 +100,9 @@ def _from_interval(source: SqlType, target: SqlType) -> Conversion:
 
 
 def _to_interval(source: SqlType, target: SqlType) -> Conversion:
-    lengthen = total(lambda a: interval_of_amounts(a, target.kind))
+    lengthen = Conversion(
+        lambda a: interval_of_amounts(a, target.kind), lambda v: f"Cannot convert {v.as_py()} to {target.sql()}"
+    )
     if source.kind is Kind.BIGINT:
         return lengthen
     if source.kind is Kind.DECIMAL and arrow_type(target) == pa.duration("us"):
@@ -99,12 +112,11 @@ def _to_interval(source: SqlType, target: SqlType) -> Conversion:
 
 def _decimal_to_short(source: SqlType, target: SqlType) -> Conversion:
     """Fractions of the unit count, down to microseconds."""
-    from_unit = interval_of_amounts(pa.array([1], pa.int64()), target.kind)
-    micros = values_of(from_unit)[0]
+    micros = unit_length(target.kind)
 
     def scaled(array: pa.Array) -> pa.Array:
         wide = relabel(array.cast(pa.decimal256(76, array.type.scale)), pa.decimal256(38, array.type.scale))
-        return pc.multiply(wide, pa.scalar(int(micros)).cast(pa.decimal256(20, 0)))
+        return pc.multiply(wide, pa.scalar(Decimal(micros), pa.decimal256(20, 0)))
 
     def convert(array: pa.Array) -> Converted:
         whole = scaled(array).cast(pa.decimal256(76, 0), safe=False).cast(pa.decimal128(38, 0))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from millstream.errors import EvaluationError
 from millstream.expressions.casts.intervals import UNIT_MICROS
 from millstream.expressions.coercion import build_cast, coerce, is_null_literal
 from millstream.expressions.errors import TypeCheckError, cannot_apply
@@ -29,7 +31,7 @@ from millstream.expressions.functions.intervals import (
     split_days,
 )
 from millstream.expressions.nodes import Call, Expression
-from millstream.expressions.vectors import Kernel, Value, both_valid, join, on_arrays, valid_of, values_of
+from millstream.expressions.vectors import Kernel, Value, both_valid, join, on_arrays, relabel, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, INTEGER, LONG_INTERVALS, SHORT_INTERVALS, TIMESTAMP
 
@@ -313,9 +315,14 @@ def _resolve_timestampadd(arguments: Sequence[Expression], options: Options) -> 
 
 def _implement_units(call: Call) -> Kernel:
     length, data_type = call.options[0], arrow_type(call.type)
+    long = call.type.kind in LONG_INTERVALS
 
     def kernel(count: pa.Array) -> pa.Array:
-        return join(values_of(count) * length, valid_of(count), data_type)
+        try:
+            amounts = pc.multiply_checked(count, pa.scalar(length, pa.int64()))
+            return relabel(amounts.cast(pa.int32()), data_type) if long else relabel(amounts, data_type)
+        except pa.ArrowInvalid:
+            raise EvaluationError("overflow in INTERVAL multiplication") from None
 
     return on_arrays(kernel)
 
@@ -395,7 +402,13 @@ FUNCTIONS = table(
     ),
     Function("DATEDIFF", _resolve_timestampdiff("DATEDIFF"), doc="b - a in whole units."),
     Function("TIMESTAMPADD", _resolve_timestampadd, doc="x + n units."),
-    Function("UNITS", _resolve_timestampadd, _implement_units, doc="Internal: n units as an interval."),
+    Function(
+        "UNITS",
+        _resolve_timestampadd,
+        _implement_units,
+        fallible=lambda _: True,
+        doc="Internal: n units as an interval.",
+    ),
     Function("DATE_ADD", _resolve_date_add("DATE_ADD", "+"), doc="x + interval"),
     Function("DATE_SUB", _resolve_date_add("DATE_SUB", "-"), doc="x - interval"),
     Function("NOW", _resolve_now, implement_lazily=_implement_now, deterministic=False, doc="Time of the step."),

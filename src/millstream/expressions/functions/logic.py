@@ -44,6 +44,10 @@ def _connective(name: str, combine: Kernel, absorbing: bool) -> Function:
         if any(a.type.kind is not Kind.BOOLEAN and not is_null_literal(a) for a in arguments):
             raise cannot_apply(name, arguments, [f"<BOOLEAN> {name} <BOOLEAN>"])
         typed = tuple(coerce(a, BOOLEAN) for a in arguments)
+        # `a AND b AND c` comes nested to the left, one level a term: one flat call keeps long conditions shallow
+        head = typed[0]
+        if isinstance(head, Call) and head.name == name:
+            typed = head.arguments + typed[1:]
         return Call(BOOLEAN.with_nullable(any_nullable(typed)), name, typed)
 
     def implement(_: Call, nodes: Sequence[Node], fallible: Sequence[bool]) -> LazyKernel:

@@ -80,12 +80,19 @@ def _implement_sign(call: Call) -> Kernel:
 
         return on_arrays(sign)
     if call.type.kind is Kind.DECIMAL:
-        return lambda v: pc.cast(pc.cast(pc.sign(v), pa.decimal128(19, 0)), _sign_type(data_type)).cast(data_type)
+        return lambda v: _decimal_sign(v, call.type)
     return lambda v: pc.cast(pc.sign(v), data_type)
 
 
-def _sign_type(data_type: pa.DataType) -> pa.DataType:
-    return pa.decimal128(38, data_type.scale) if data_type.scale < 38 else data_type
+def _decimal_sign(value: Value, sql_type: SqlType) -> Value:
+    """1 does not fit a type without digits before the point."""
+    target = arrow_type(sql_type)
+    try:
+        return pc.cast(pc.cast(pc.sign(value), pa.decimal256(19, 0)).cast(pa.decimal256(76, target.scale)), target)
+    except pa.ArrowInvalid:
+        raise EvaluationError(
+            f"Cannot represent 1 as {sql_type.sql()}: precision of DECIMAL type too small to represent value"
+        ) from None
 
 
 # ---- rounding ----------------------------------------------------------------------------------------------------
@@ -353,7 +360,13 @@ FUNCTIONS = table(
         fallible=lambda c: c.type.is_integer,
         doc="Absolute value.",
     ),
-    Function("SIGN", _resolve_unary("SIGN", intervals=False), _implement_sign, doc="-1, 0 or 1."),
+    Function(
+        "SIGN",
+        _resolve_unary("SIGN", intervals=False),
+        _implement_sign,
+        fallible=lambda c: c.type.kind is Kind.DECIMAL and c.type.precision == c.type.scale,
+        doc="-1, 0 or 1.",
+    ),
     Function("FLOOR", _resolve_whole("FLOOR"), _implement_whole(pc.floor), doc="Down; option: a unit."),
     Function("CEIL", _resolve_whole("CEIL"), _implement_whole(pc.ceil), doc="Up; option: a unit."),
     Function(

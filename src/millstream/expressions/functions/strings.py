@@ -7,14 +7,17 @@ mapped by Python, which like upstream uses the full Unicode mapping.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+import zlib
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from millstream.errors import EvaluationError
 from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import TypeCheckError, cannot_apply, not_implemented
 from millstream.expressions.function import (
@@ -40,7 +43,7 @@ from millstream.types.sql_type import BIGINT, INTEGER, VARBINARY, VARCHAR, array
 
 ROW_BY_ROW = (
     "INITCAP", "INITCAP_SPACES", "ASCII", "CHR", "SPLIT_PART", "OVERLAY", "MD5", "XXHASH", "TO_HEX", "TO_INT",
-    "BIN2UTF8", "UPPER and LOWER of non-ASCII text", "POSITION in non-ASCII text or with a variable needle",
+    "BIN2UTF8", "GUNZIP", "UPPER and LOWER of non-ASCII text", "POSITION in non-ASCII text or with a variable needle",
     "REPLACE with an empty needle", "SUBSTRING, LEFT, RIGHT of binaries",
 )  # fmt: skip
 _TEXT, _BINARY = pa.large_string(), pa.large_binary()
@@ -271,6 +274,13 @@ def _utf8(value: bytes) -> str | None:
         return None
 
 
+def _gunzip(value: bytes) -> str:
+    try:
+        return gzip.decompress(value).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        raise EvaluationError("failed to decompress gzipped data") from None
+
+
 def _repeat(text: pa.Array, count: pa.Array) -> pa.Array:
     return pc.binary_repeat(text, pc.max_element_wise(count, pa.scalar(0, pa.int32()), skip_nulls=False))
 
@@ -330,6 +340,9 @@ FUNCTIONS = table(
     function("TO_HEX", [_bytes_only], VARCHAR, simple(per_row(lambda v: _bytes(v).hex(), _TEXT)), doc="Hex digits."),
     function("TO_INT", [_bytes_only], INTEGER, simple(per_row(_to_int, pa.int32())), doc="Big-endian integer."),
     function("BIN2UTF8", [_binary_only], VARCHAR, simple(per_row(_utf8, _TEXT)), nullable=True, doc="Text or NULL."),
+    function(
+        "GUNZIP", [_binary_only], VARCHAR, simple(per_row(_gunzip, _TEXT)), fallible=lambda _: True, doc="Decompressed."
+    ),
     LEN="LENGTH",
     CHAR_LENGTH="LENGTH",
     CHARACTER_LENGTH="LENGTH",
