@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from feldera.stats import InputEndpointStatus, OutputEndpointStatus, PipelineStatistics
 
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import ColumnRef
@@ -287,3 +289,15 @@ def test_the_statistics_have_exactly_the_documented_keys() -> None:
         assert set(detailed["inputs"][0]) == set(source) | {"parse_errors", "transport_errors"}
         assert set(detailed["outputs"][0]) == set(sink) | {"encode_errors", "transport_errors"}
         assert stats["global_metrics"]["incarnation_uuid"] == str(controller.incarnation)
+
+
+def test_the_official_client_understands_the_statistics() -> None:
+    with running(simple_program({"c": scripted(paused=True)}, {"out": scripted_output()})) as controller:
+        ScriptedInput.instances[C].offer(ValueError("gone"))
+        controller.start_connector(C)
+        wait(controller, lambda: metrics(controller, C)["fatal_error"] is not None)
+        parsed = PipelineStatistics.from_dict(json.loads(json.dumps(controller.stats(True))))
+        assert parsed.global_metrics.incarnation_uuid == controller.incarnation
+        assert parsed.inputs[0].transport_errors[0].index == 1
+        assert InputEndpointStatus.from_dict(controller.input_stats(C)).paused is False
+        assert OutputEndpointStatus.from_dict(controller.output_stats("v.out")).endpoint_name == "v.out"

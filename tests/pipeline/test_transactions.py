@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import pytest
@@ -101,6 +102,33 @@ def test_there_is_only_one_transaction_at_a_time() -> None:
         with pytest.raises(MillstreamError) as second:
             controller.start_transaction()
         assert (second.value.error_code, second.value.status) == ("TransactionInProgress", 409)
+
+
+def test_a_transaction_opens_between_steps_even_under_load() -> None:
+    with running(simple_program()) as controller:
+        stop = threading.Event()
+
+        def keep_pushing() -> None:
+            while not stop.is_set():
+                controller.push("t", rows(0, 1))
+
+        pushers = [threading.Thread(target=keep_pushing) for _ in range(2)]
+        for pusher in pushers:
+            pusher.start()
+        try:
+            for _ in range(20):
+                controller.start_transaction()
+                before = controller.snapshot()
+                steps = totals(controller)["total_initiated_steps"]
+                assert totals(controller)["total_completed_steps"] == steps
+                controller.push("t", rows(1, 1))
+                assert controller.snapshot() is before
+                controller.commit_transaction()
+                wait(controller, lambda: status(controller) == "NoTransaction")
+        finally:
+            stop.set()
+            for pusher in pushers:
+                pusher.join()
 
 
 def test_connectors_start_and_pause_during_a_transaction() -> None:

@@ -96,6 +96,8 @@ class Engine:
         self._config = config
         self._on_failure = on_failure
         self._stepping = False
+        #: Callers that wait for the running step to end, before another may begin.
+        self._holding = 0
         #: One step at a time, also among callers of `step`. Taken before the control lock.
         self._step_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -252,6 +254,9 @@ class Engine:
         control = self._control
         with control.lock:
             while not control.closing:
+                if self._holding:
+                    control.engine_wakeup.wait()
+                    continue
                 if any(output.stalls for output in self.outputs.values()):
                     self._wait_for_outputs()
                     continue
@@ -314,8 +319,13 @@ class Engine:
     def start_transaction(self) -> int:
         """Open a transaction; a step under way is waited for, it belongs to the time before."""
         control = self._control
-        while self._stepping and self.transaction.phase is Phase.NONE and not control.closing:
-            control.progress.wait()
+        self._holding += 1
+        try:
+            while self._stepping and self.transaction.phase is Phase.NONE and not control.closing:
+                control.progress.wait()
+        finally:
+            self._holding -= 1
+            control.engine_wakeup.notify()
         control.check_alive()
         return self.transaction.begin()
 
