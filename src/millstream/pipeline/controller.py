@@ -43,13 +43,15 @@ from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.stats import GlobalMetrics, PipelineStats
 from millstream.pipeline.tokens import decode_token
 from millstream.plan.program import Program
+from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
 
 
 class Controller:
     """A pipeline: `start` once, `stop` once. See the module's text.
 
     `manual_stepping`: no engine thread; steps run in the callers of `step` (embedded use). `log` takes one line of
-    text. `on_failure` is called once, from the thread that ran the failing step.
+    text. `on_failure` is called once, from the thread that ran the failing step. `seeds` of the row hashes decide the
+    order of rows without ORDER BY; random ones protect against input made to collide.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Controller:
         log: Callable[[str], None] | None = None,
         incarnation: uuid.UUID | None = None,
         manual_stepping: bool = False,
+        seeds: Seeds = DEFAULT_SEEDS,
     ) -> None:
         self.program = program
         self.config = RuntimeConfig() if config is None else config
@@ -71,7 +74,7 @@ class Controller:
         self._started_at = self._control.clock.monotonic()
         self._engine = Engine(
             self._control,
-            Circuit(program),
+            Circuit(program, seeds),
             self.config,
             on_failure=lambda error: self.on_failure(error),
             manual=manual_stepping,
