@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from millstream.errors import EvaluationError
-from millstream.expressions.evaluate import EvaluationContext, compile_projection
+from millstream.expressions.evaluate import EvaluationContext, compile_projection, may_fail
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.expressions.registry import TypeCheckError, build_call, build_cast
 from millstream.types import Kind, SqlType, arrow_type
@@ -78,7 +78,10 @@ class Typed:
 
 
 def apply(name: str, *arguments: Any, options: tuple[Any, ...] = ()) -> Any:
-    """`name` over one row of column values; the same over constants must agree."""
+    """`name` over a row of column values, followed by a row of NULLs; over constants it must be the same.
+
+    No rows must give no values, and no failure.
+    """
     typed = [a if isinstance(a, Typed) else Typed(a, guess([a])) for a in arguments]
     columns = [column([a.value, None], a.type)[0] for a in typed]
     references = [ColumnRef(a.type, i) for i, a in enumerate(typed)]
@@ -88,9 +91,11 @@ def apply(name: str, *arguments: Any, options: tuple[Any, ...] = ()) -> Any:
     outcomes = []
     for operands in (references, constants):
         call = build_call(name, operands, options)
+        assert evaluate(call, [c.slice(0, 0) for c in columns], 0) == []
         try:
-            outcomes.append(evaluate(call, [c.slice(0, 1) for c in columns], 1)[0])
+            outcomes.append(evaluate(call, columns, 2)[0])
         except EvaluationError as error:
+            assert may_fail(call), f"{name} fails, but lazy operators are told that it cannot"
             outcomes.append(error.message)
     assert repr(outcomes[0]) == repr(outcomes[1]), f"columns give {outcomes[0]!r}, constants {outcomes[1]!r}"
     return outcomes[0]
@@ -113,7 +118,9 @@ def type_error(name: str, *types: SqlType, options: tuple[Any, ...] = ()) -> str
 def cast(value: Any, target: SqlType, source: SqlType | None = None, *, safe: bool = False) -> Any:
     """CAST of one value, or the message of its failure."""
     data, sql_type = column([value], source)
+    expression = build_cast(ColumnRef(sql_type, 0), target, safe)
     try:
-        return evaluate(build_cast(ColumnRef(sql_type, 0), target, safe), [data], 1)[0]
+        return evaluate(expression, [data], 1)[0]
     except EvaluationError as error:
+        assert may_fail(expression)
         return error.message

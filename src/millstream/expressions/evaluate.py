@@ -40,6 +40,7 @@ __all__ = [
     "compile_projection",
     "evaluate_constant",
     "literal_scalar",
+    "may_fail",
 ]
 
 
@@ -133,25 +134,25 @@ class _Compiler:
             return _Constant(literal_scalar(expression.value, expression.type)), False
         built = [self.node(child) for child in children(expression)]
         nodes = [node for node, _ in built]
-        fallible = [may_fail for _, may_fail in built]
+        fallible = [fails for _, fails in built]
         if isinstance(expression, Case):
             node: Node = implement_case(expression, nodes, fallible)
             return self._folded(expression, nodes, node, any(fallible))
         if isinstance(expression, Cast):
             kernel = cast_kernel(expression.argument.type, expression.type, safe=expression.safe)
-            may_fail = any(fallible) or cast_is_fallible(expression)
-            return self._folded(expression, nodes, _applied(kernel, nodes), may_fail)
+            fails = any(fallible) or cast_is_fallible(expression)
+            return self._folded(expression, nodes, _applied(kernel, nodes), fails)
         assert isinstance(expression, Call), expression
         entry = FUNCTIONS[expression.name]
-        may_fail = any(fallible) or entry.fallible(expression)
+        fails = any(fallible) or entry.fallible(expression)
         if entry.implement_lazily is not None:
             node = entry.implement_lazily(expression, nodes, fallible)
         else:
             assert entry.implement is not None, f"{expression.name} should have been rewritten when it was resolved"
             node = _applied(entry.implement(expression), nodes)
         if not entry.deterministic:
-            return node, may_fail
-        return self._folded(expression, nodes, node, may_fail)
+            return node, fails
+        return self._folded(expression, nodes, node, fails)
 
     def _folded(self, expression: Expression, nodes: Sequence[Node], node: Node, fallible: bool) -> tuple[Node, bool]:
         """A constant node if the operands are constant and the evaluation succeeds, else the node itself."""
@@ -159,7 +160,7 @@ class _Compiler:
             return node, fallible
         try:
             value = node(BatchFrame((), 1, None))
-        except EvaluationError:
+        except (EvaluationError, pa.ArrowInvalid):
             return node, fallible
         return _Constant(_exact(value if is_scalar(value) else value[0], expression.type)), False
 
@@ -213,6 +214,11 @@ def _exact(value: Value, sql_type: SqlType) -> Value:
     return value.cast(wanted)
 
 
+def may_fail(expression: Expression) -> bool:
+    """Whether some rows make the evaluation of `expression` raise EvaluationError."""
+    return _Compiler([expression]).node(expression)[1]
+
+
 def compile_projection(expressions: Sequence[Expression]) -> Projection:
     """The function from input columns to one column per expression. It raises EvaluationError."""
     compiler = _Compiler(expressions)
@@ -222,9 +228,17 @@ def compile_projection(expressions: Sequence[Expression]) -> Projection:
         if num_rows == 0:
             return tuple(pa.nulls(0, wanted) for _, _, wanted in parts)
         frame = BatchFrame(columns, num_rows, context.now_us)
-        return tuple(_column(node(frame), num_rows, sql_type) for node, sql_type, _ in parts)
+        try:
+            return tuple(_column(node(frame), num_rows, sql_type) for node, sql_type, _ in parts)
+        except pa.ArrowInvalid as error:
+            raise _refusal(error) from error
 
     return project
+
+
+def _refusal(error: pa.ArrowInvalid) -> EvaluationError:
+    """Values that no kernel of ours refuses but Arrow does (a text of too many gigabytes, ...)."""
+    return EvaluationError(f"Cannot evaluate expression: {error}")
 
 
 def _column(value: Value, num_rows: int, sql_type: SqlType) -> pa.Array:
@@ -240,7 +254,10 @@ def compile_predicate(expression: Expression) -> Predicate:
     def decide(columns: Sequence[pa.Array], num_rows: int, context: EvaluationContext) -> Bools:
         if num_rows == 0:
             return np.zeros(0, np.bool_)
-        return mask_of(node(BatchFrame(columns, num_rows, context.now_us)), num_rows)
+        try:
+            return mask_of(node(BatchFrame(columns, num_rows, context.now_us)), num_rows)
+        except pa.ArrowInvalid as error:
+            raise _refusal(error) from error
 
     return decide
 

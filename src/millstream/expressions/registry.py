@@ -65,7 +65,17 @@ FUNCTIONS: dict[str, Function] = {
     **formats.FUNCTIONS,
 }
 
-NOT_BUILT = frozenset(("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"))
+NOT_BUILT = frozenset(
+    (
+        *("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"),
+        *("DATE", "TIME", "TIMESTAMP"),
+        *("TRANSFORM", "ARRAY_EXISTS"),
+        *("TYPEOF", "VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP", "VARIANT_MERGE"),
+        *("JSON_EACH_BIGINT", "JSON_EACH_STRING", "JSON_EACH_BOOLEAN"),
+        *("JSON_EACH_DATE", "JSON_EACH_TIME", "JSON_EACH_TIMESTAMP", "JSON_OBJECT_KEYS", "JSON_KEYS"),
+        *("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"),
+    )
+)
 """Functions that the dialect knows, but refuses to compile."""
 
 
