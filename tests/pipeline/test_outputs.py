@@ -13,6 +13,7 @@ import pytest
 from millstream.errors import MillstreamError
 from millstream.pipeline.clock import ManualClock
 from millstream.pipeline.controller import Controller
+from millstream.pipeline.output_endpoint import OutputEndpoint
 from millstream.zset.changes import ChangeBatch
 from tests.pipeline.support import (
     ScriptedOutput,
@@ -159,6 +160,23 @@ def test_the_output_buffer_flushes_by_size_and_at_stop() -> None:
         assert Counter(events(sink.data)) == Counter(("insert", i) for i in range(12))
     assert Counter(events(sink.data)) == Counter(("insert", i) for i in range(16))
     assert sink.closed
+
+
+def test_a_stop_delivers_what_is_queued_behind_a_buffer_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = scripted_output(blocked=True, enable_output_buffer=True, max_output_buffer_time_millis=0)
+    with running(simple_program(None, {"out": options}), manual_stepping=True) as controller:
+        sink = ScriptedOutput.instances[OUT]
+        for first in range(3):
+            controller.push("t", rows(first, 1))
+            controller.step()
+
+        def close_and_open_the_gate(endpoint: OutputEndpoint) -> None:
+            request_close(endpoint)
+            sink.open_gate.set()
+
+        request_close = OutputEndpoint.request_close
+        monkeypatch.setattr(OutputEndpoint, "request_close", close_and_open_the_gate)
+    assert Counter(events(sink.data)) == Counter(("insert", i) for i in range(3))
 
 
 def test_changes_that_cancel_in_the_buffer_are_never_sent_but_complete() -> None:

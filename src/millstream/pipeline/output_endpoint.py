@@ -215,7 +215,7 @@ class OutputEndpoint:
         """Wait for something to do and do it; False when there will be nothing more."""
         with self._control.lock:
             item = self._wait()
-            ending = item is None and self._closing
+            ending = self._closing and not self._queue
         if item is None:
             self._flush()
             return not ending
