@@ -301,3 +301,14 @@ def test_the_official_client_understands_the_statistics() -> None:
         assert parsed.inputs[0].transport_errors[0].index == 1
         assert InputEndpointStatus.from_dict(controller.input_stats(C)).paused is False
         assert OutputEndpointStatus.from_dict(controller.output_stats("v.out")).endpoint_name == "v.out"
+
+
+def test_a_stopped_pipeline_leaves_no_thread_behind(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(ndjson(0, 10))
+    followed = file_input(tmp_path / "in.json")
+    followed["transport"]["config"]["follow"] = True
+    endless = {"transport": {"name": "datagen", "config": {}}, "max_queued_records": 10}
+    before = set(threading.enumerate())
+    with running(simple_program({"a": followed, "b": endless, "c": scripted(paused=True)}, {"out": scripted_output()})):
+        assert len(set(threading.enumerate()) - before) == 5
+    assert set(threading.enumerate()) - before == set()
