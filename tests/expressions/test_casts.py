@@ -81,6 +81,9 @@ CASES: list[tuple[Any, SqlType, Any] | tuple[Any, SqlType, Any, SqlType]] = [
     # text to times
     ("2020-02-29", DATE, date(2020, 2, 29)),
     ("2021-02-29", DATE, "Error converting 2021-02-29 to DATE: input is out of range"),
+    ("0000-01-01", DATE, "Error converting 0000-01-01 to DATE: input is out of range"),
+    ("0001-01-01", DATE, date(1, 1, 1)),
+    ("0000-01-01 00:00:00", TIMESTAMP, "Failed to parse '0000-01-01 00:00:00' as a TIMESTAMP"),
     ("2020-2-29", DATE, "Error converting 2020-2-29 to DATE: premature end of input"),
     (" 2020-02-29", DATE, "Error converting  2020-02-29 to DATE: input contains invalid characters"),
     ("10:11:12.5", TIME, time(10, 11, 12, 500000)),
@@ -145,7 +148,7 @@ CASES: list[tuple[Any, SqlType, Any] | tuple[Any, SqlType, Any, SqlType]] = [
     (timedelta(seconds=10.6), VARCHAR, "+10.600000", SECOND),
     (timedelta(days=3683), VARCHAR, "+3683 00:00:00"), (-timedelta(days=1, hours=2), VARCHAR, "-1 02:00:00"),
     (14, VARCHAR, "+14", MONTH),
-    (247, VARCHAR, "+20-7", SqlType(Kind.INTERVAL_YEAR_MONTH)),
+    (247, VARCHAR, "+20-07", SqlType(Kind.INTERVAL_YEAR_MONTH)),
     (timedelta(hours=34, minutes=17, seconds=36.789), VARCHAR, "+34:17:36.789000", SqlType(Kind.INTERVAL_HOUR_SECOND)),
     # times and numbers
     (-12, TIMESTAMP, datetime(1970, 1, 1)), (D("-1111.52"), TIMESTAMP, datetime(1969, 12, 31, 23, 59, 59)),

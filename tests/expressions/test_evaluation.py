@@ -166,6 +166,8 @@ def test_now_needs_a_step() -> None:
     assert now.type == TIMESTAMP.with_nullable(False)
     project = compile_projection([now])
     assert project([], 2, EvaluationContext(now_us=5))[0].cast(pa.int64()).to_pylist() == [5, 5]
+    with pytest.raises(EvaluationError, match="only while a pipeline runs"):
+        project([], 1, EvaluationContext())
     assert project([], 1, EvaluationContext(now_us=7))[0].cast(pa.int64()).to_pylist() == [7]
 
 

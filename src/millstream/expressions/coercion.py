@@ -243,7 +243,7 @@ def _least(a: SqlType, b: SqlType, what: str, strings_absorb: bool) -> SqlType |
         return b if a.kind is Kind.DATE else a
     for family in (SHORT_INTERVALS, LONG_INTERVALS):
         if a.kind in family and b.kind in family:
-            return SqlType(_spanning(a.kind, b.kind))
+            return SqlType(spanning_interval(a.kind, b.kind))
     return _unify_nested(a, b, lambda x, y: least_restrictive((x, y), what, strings_absorb=strings_absorb))
 
 
@@ -262,17 +262,12 @@ def _least_numeric(a: SqlType, b: SqlType) -> SqlType:
 _FIELD_ORDER = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
 
 
-def _spanning(a: Kind, b: Kind) -> Kind:
+def spanning_interval(a: Kind, b: Kind) -> Kind:
     """The interval qualifier whose fields include those of both."""
     units = [unit for kind in (a, b) for unit in kind.value.removeprefix("INTERVAL_").split("_")]
     places = sorted({_FIELD_ORDER.index(unit) for unit in units})
     low, high = _FIELD_ORDER[places[0]], _FIELD_ORDER[places[-1]]
     return Kind(f"INTERVAL_{low}" if low == high else f"INTERVAL_{low}_{high}")
-
-
-def spanning_interval(a: Kind, b: Kind) -> Kind:
-    """The interval type of the sum of two intervals of one family."""
-    return _spanning(a, b)
 
 
 # ---- casts -------------------------------------------------------------------------------------------------------

@@ -15,15 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import Any
 
 from millstream.expressions.coercion import build_cast, coerce, is_null_literal
 from millstream.expressions.errors import cannot_apply, wrong_count
 from millstream.expressions.nodes import Call, Expression
-from millstream.expressions.vectors import Bools, Kernel, Value
-from millstream.types import Kind, SqlType, arrow_type
+from millstream.expressions.vectors import Kernel, Value
+from millstream.types import Kind, SqlType
 from millstream.types.sql_type import (
     BIGINT,
     BINARIES,
@@ -39,19 +37,7 @@ from millstream.types.sql_type import (
 
 Options = tuple[Any, ...]
 
-
-class Frame(Protocol):
-    """The rows on which an expression is evaluated (see evaluate.py)."""
-
-    num_rows: int
-    now_us: int | None
-
-    def narrow(self, chosen: Bools) -> Frame:
-        """The frame of the rows where `chosen` is true."""
-        ...
-
-
-Node = Callable[[Any], Value]
+Node = Callable[[Any], Value]  # takes the frame: the rows on which an expression is evaluated (evaluate.py)
 LazyKernel = Callable[[Any], Value]
 
 
@@ -127,7 +113,6 @@ def _to_int32(argument: Expression) -> Expression | None:
 
 TEXT = Parameter("CHARACTER", _to_text)
 TEXT_OR_BINARY = Parameter("STRING", _to_text_or_binary)
-STRING_ONLY = _parameter("CHARACTER", STRINGS, VARCHAR)
 INT = Parameter("INTEGER", _to_int32)
 LONG = _parameter("INTEGER", INTEGERS | STRINGS | {Kind.DECIMAL}, BIGINT)
 FLOAT = _parameter("NUMERIC", NUMERICS | STRINGS, DOUBLE)
@@ -207,8 +192,3 @@ def table(*entries: Function, **aliases: str) -> dict[str, Function]:
     for alias, name in aliases.items():
         found[alias] = found[name]
     return found
-
-
-def result_type(call: Call) -> pa.DataType:
-    """The Arrow type of the call's result."""
-    return arrow_type(call.type)

@@ -1,10 +1,9 @@
 """Values of the evaluator: Arrow arrays, or Arrow scalars that stand for a whole column of one value.
 
-Kernels take and give `Value`s. Arrow's own kernels mix arrays and scalars freely; kernels written over numpy
-go through `on_arrays`, which stretches scalars and turns the result back into a scalar when every operand was
-one, so a constant is computed once and not once a row. `split` and `join` move fixed-width columns between
-Arrow and numpy without copying: values under NULLs are arbitrary and must never decide whether an operation
-fails.
+Kernels take and give `Value`s. Arrow's own kernels mix arrays and scalars freely; kernels written over numpy go
+through `on_arrays`, which stretches scalars and turns the result back into a scalar when every operand was one, so a
+constant is computed once and not once a row. `values_of`, `valid_of` and `join` move fixed-width columns between
+Arrow and numpy without copying: values under NULLs are arbitrary and must never decide whether an operation fails.
 """
 
 from __future__ import annotations
@@ -42,11 +41,6 @@ def broadcast(value: Value, length: int) -> pa.Array:
     if not value.is_valid:
         return pa.nulls(length, value.type)
     return pa.repeat(value, length)
-
-
-def first(array: pa.Array) -> pa.Scalar:
-    """The only element of a one-element array."""
-    return array[0]
 
 
 def on_arrays(function: Kernel) -> Kernel:

@@ -45,7 +45,7 @@ def interval_text(amount: int, kind: Kind) -> str:
         if position == 0:
             text += str(value)
         else:
-            text += _SEPARATORS[fields[position - 1]] + (str(value) if field == "MONTH" else f"{value:02d}")
+            text += _SEPARATORS[fields[position - 1]] + f"{value:02d}"
     if fields[-1] == "SECOND" and (rest or len(fields) == 1):
         text += f".{rest:06d}"
     return text

@@ -20,6 +20,7 @@ from millstream.types import Kind, SqlType
 
 ROW_BY_ROW = ("CAST(string AS TIMESTAMP WITH TIME ZONE, UUID)", "casts of columns with an invalid date or time")
 _DATE = r"\d{4}-\d{2}-\d{2}"
+_REAL_YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})-\d{2}-\d{2}"  # Arrow reads year 0, too
 _TIME = r"\d{2}:\d{2}:\d{2}(\.\d{1,9})?"
 _UUID = re.compile(r"[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}")
 _EPOCH = datetime(1970, 1, 1)
@@ -97,7 +98,7 @@ def _by_rows(array: pa.Array, parse: Any, storage: pa.DataType, data_type: pa.Da
 
 
 def _dates(array: pa.Array) -> Converted:
-    if pc.all(pc.match_substring_regex(array, f"^{_DATE}$"), min_count=0).as_py():
+    if pc.all(pc.match_substring_regex(array, f"^{_REAL_YEAR}$"), min_count=0).as_py():
         try:
             return array.cast(pa.date32()), None
         except pa.ArrowInvalid:
@@ -117,7 +118,7 @@ def _times(array: pa.Array) -> Converted:
 
 def _timestamps(array: pa.Array) -> Converted:
     if pc.all(
-        pc.match_substring_regex(array, rf"^{_DATE}([ T]\d{{2}}:\d{{2}}:\d{{2}}(\.\d{{1,6}})?)?$"), min_count=0
+        pc.match_substring_regex(array, rf"^{_REAL_YEAR}([ T]\d{{2}}:\d{{2}}:\d{{2}}(\.\d{{1,6}})?)?$"), min_count=0
     ).as_py():
         try:
             return array.cast(pa.timestamp("us")), None

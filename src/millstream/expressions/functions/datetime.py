@@ -353,7 +353,8 @@ def _resolve_now(arguments: Sequence[Expression], _: Options) -> Expression:
 
 def _implement_now(_: Call, __: Sequence[Any], ___: Sequence[bool]) -> Callable[[Any], Value]:
     def now(frame: Any) -> Value:
-        assert frame.now_us is not None, "NOW() is evaluated outside of a step"
+        if frame.now_us is None:
+            raise EvaluationError("NOW() has a value only while a pipeline runs")
         return pa.scalar(frame.now_us, pa.timestamp("us"))
 
     return now
