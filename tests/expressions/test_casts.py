@@ -126,7 +126,8 @@ CASES: list[tuple[Any, SqlType, Any] | tuple[Any, SqlType, Any, SqlType]] = [
     (D("300.5"), TINYINT, "Error converting 300.5 to TINYINT: out of range integral type conversion attempted"),
     (1.9, INTEGER, 1), (-1.9, INTEGER, -1), (math.nan, INTEGER, "Cannot convert NaN to INTEGER"),
     (3e9, INTEGER, "Cannot convert 3000000000.0 to INTEGER"),
-    (1e300, REAL, math.inf), (D("0.1"), DOUBLE, 0.1), (2**53 + 1, DOUBLE, float(2**53), BIGINT),
+    (D("16777217.0000000001"), REAL, 16777218.0), (1e300, REAL, math.inf), (D("0.1"), DOUBLE, 0.1), (2**53 + 1,
+     DOUBLE, float(2**53), BIGINT),
     (D("1e-19"), DOUBLE, 1e-19, decimal(38, 19)),
     # to text
     (True, VARCHAR, "TRUE"), (-12, VARCHAR, "-12"), (D("10.00"), VARCHAR, "10"),

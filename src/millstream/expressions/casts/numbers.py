@@ -51,7 +51,7 @@ def _out_of_range(text: str, target: SqlType) -> str:
 def _to_float(source: SqlType, data_type: pa.DataType) -> Kernel:
     if source.kind is Kind.DECIMAL:
         # through text: Arrow's own conversion multiplies by an inexact power of ten
-        return lambda a: a.cast(pa.string()).cast(pa.float64()).cast(data_type)
+        return lambda a: a.cast(pa.string()).cast(data_type)
     return lambda a: a.cast(data_type, safe=False)
 
 
