@@ -76,6 +76,9 @@ class Typed:
         self.value = value
         self.type = sql_type
 
+    def __repr__(self) -> str:  # in the names of tests, which must be the same in every process
+        return f"{self.value!r}:{self.type}"
+
 
 def apply(name: str, *arguments: Any, options: tuple[Any, ...] = ()) -> Any:
     """`name` over a row of column values, followed by a row of NULLs; over constants it must be the same.
