@@ -7,8 +7,11 @@ runs the same changes as one step: how they were cut must not matter.
 
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -140,5 +143,36 @@ def schedules(draw: st.DrawFn, both: bool = False, max_steps: int = 5, max_chang
                 row = draw(T_ROWS if name == "t" else U_ROWS)
                 present += [(name, row)] * (copies := draw(st.sampled_from([1, 1, 1, 2])))
                 step += [(name, row, 1)] * copies
+        steps.append(step)
+    return steps
+
+
+def random_schedule(seed: int, both: bool = False, num_steps: int = 8, num_changes: int = 12) -> list[Step]:
+    """A longer schedule than hypothesis makes, whose values meet each other often; every third step mostly deletes."""
+    source = random.Random(seed)
+
+    def row(name: str) -> Row:
+        numbers = [source.choice([None, 0, 1, 2]) for _ in range(2)]
+        text = source.choice([None, "a", "b"])
+        if name == "u":
+            return (*numbers, text)
+        price = source.choice([None, Decimal("1.50"), Decimal("-0.25")])
+        return (*numbers, text, source.choice([None, -0.0, 0.5, math.nan]), price, source.choice([None, True, False]))
+
+    present: list[tuple[str, Row]] = []
+    steps: list[Step] = []
+    for number in range(num_steps):
+        names = source.choice([["t"], ["u"], ["t", "u"]]) if both else ["t"]
+        step: list[tuple[str, Row, int]] = []
+        for _ in range(source.randrange(num_changes + 1)):
+            old = [p for p in present if p[0] in names]
+            if old and source.random() < (0.8 if number % 3 == 2 else 0.2):
+                gone = source.choice(old)
+                present.remove(gone)
+                step.append((*gone, -1))
+            else:
+                name = source.choice(names)
+                present.append((name, row(name)))
+                step.append((*present[-1], 1))
         steps.append(step)
     return steps

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from millstream.errors import MillstreamError
+from millstream.operators.accumulators.extremes import pick_winners
 from millstream.plan.nodes import Aggregate, AggregateCall
 from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR, array
-from tests.operators.law import PRICE, TABLES, T, changes, check, circuit_of, rows_of, schedules, schema
+from tests.operators.law import (
+    PRICE,
+    TABLES,
+    T,
+    changes,
+    check,
+    circuit_of,
+    random_schedule,
+    rows_of,
+    schedules,
+    schema,
+)
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 TYPES = {0: INTEGER, 1: BIGINT, 2: VARCHAR, 3: DOUBLE, 4: PRICE, 5: BOOLEAN}
@@ -59,6 +75,12 @@ def test_aggregate(group, calls, steps):
     check(aggregate(group, *calls), steps)
 
 
+@pytest.mark.parametrize("calls", list(CALLS.values()), ids=list(CALLS))
+def test_aggregate_over_long_schedules(calls):
+    for seed in range(8):
+        check(aggregate((0,) if seed % 2 else (), *calls), random_schedule(seed))
+
+
 def test_a_global_aggregate_exists_from_the_first_step():
     circuit = circuit_of(aggregate((), call("COUNT"), call("SUM", 1), call("MIN", 2)))
     assert rows_of(circuit.step({}).deltas["v0"]) == {(0, None, None): 1}
@@ -80,6 +102,21 @@ def test_deletions_that_came_first_are_made_up_for_by_insertions():
     circuit = circuit_of(aggregate((0,), call("COUNT"), call("SUM", 1)))
     a, b = (1, 10, None, None, None, None), (1, 5, None, None, None, None)
     circuit.step(changes(TABLES, [("t", a, -1)]))
+    circuit.step(changes(TABLES, [("t", (2, *a[1:]), 1)]))
     circuit.step(changes(TABLES, [("t", b, 1)]))
+    circuit.step(changes(TABLES, [("t", (3, *a[1:]), 1)]))
     result = circuit.step(changes(TABLES, [("t", a, 1)]))
     assert rows_of(result.deltas["v0"]) == {(1, 1, 5): 1}
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12), st.integers(-1, 2)), max_size=40))
+def test_the_winner_is_the_greatest_candidate_that_deletions_left(entries):
+    groups, codes, weights = (np.array([e[i] for e in entries], np.int64) for i in range(3))
+    winners = pick_winners(groups, codes.astype(np.uint64), weights, 2)
+    totals = Counter()
+    for group, code, weight in entries:
+        totals[group, code] += weight
+    for group, winner in enumerate(winners.tolist()):
+        left = [code for (g, code), total in totals.items() if g == group and total > 0]
+        assert (codes[winner] if winner >= 0 else None) == max(left, default=None)

@@ -9,7 +9,7 @@ from millstream.expressions.nodes import ColumnRef, Literal
 from millstream.expressions.registry import build_call
 from millstream.plan.nodes import Join, JoinKind
 from millstream.types.sql_type import BIGINT, INTEGER
-from tests.operators.law import TABLES, T, U, changes, check, circuit_of, rows_of, schedules
+from tests.operators.law import TABLES, T, U, changes, check, circuit_of, random_schedule, rows_of, schedules
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 WIDTH = len(T.schema)
@@ -28,6 +28,13 @@ def join(kind, keys=(0,), null_safe=None, residual=None):
 @given(schedules(both=True, max_changes=10))
 def test_join(kind, residual, steps):
     check(join(kind, residual=residual), steps)
+
+
+@pytest.mark.parametrize("kind", list(JoinKind))
+@pytest.mark.parametrize("residual", [None, LESS], ids=["", "residual"])
+def test_join_over_long_schedules(kind, residual):
+    for seed in range(12):
+        check(join(kind, residual=residual), random_schedule(seed, both=True))
 
 
 @pytest.mark.parametrize("kind", [JoinKind.INNER, JoinKind.FULL, JoinKind.ANTI])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from millstream.plan.nodes import SortKey, TopK
-from tests.operators.law import T, U, check, schedules
+from tests.operators.law import T, U, check, random_schedule, schedules
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 ORDERS = {
@@ -33,6 +33,12 @@ def test_global_limit(keys, steps):
 @given(schedules(max_changes=10))
 def test_limit_per_partition(limit, offset, steps):
     check(TopK(T.schema, T, (0,), (SortKey(1, True, False),), limit, offset), steps)
+
+
+@pytest.mark.parametrize("keys", list(ORDERS.values()), ids=list(ORDERS))
+def test_limit_over_long_schedules(keys):
+    for seed in range(8):
+        check(TopK(T.schema, T, (0,), keys, 2, seed % 2), random_schedule(seed))
 
 
 @pytest.mark.parametrize("seed", range(3))
