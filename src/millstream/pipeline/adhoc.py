@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from millstream.circuit.circuit import CircuitSnapshot
+from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
 from millstream.pipeline.publish import publish_table, publish_type
 from millstream.plan.program import Program, Table

@@ -49,9 +49,9 @@ from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
 class Controller:
     """A pipeline: `start` once, `stop` once. See the module's text.
 
-    `manual_stepping`: no engine thread; steps run in the callers of `step` (embedded use). `log` takes one line of
-    text. `on_failure` is called once, from the thread that ran the failing step. `seeds` of the row hashes decide the
-    order of rows without ORDER BY; random ones protect against input made to collide.
+    `manual_stepping`: no engine thread; steps run in the callers of `step` (embedded use) until `run_steps`. `log`
+    takes one line of text. `on_failure` is called once, from the thread that ran the failing step. `seeds` of the row
+    hashes decide the order of rows without ORDER BY; random ones protect against input made to collide.
     """
 
     def __init__(
@@ -151,6 +151,13 @@ class Controller:
     def resume(self) -> None:
         """Let those readers read whose connectors are not paused. Idempotent."""
         self._set_state(PipelineState.RUNNING)
+
+    def run_steps(self) -> None:
+        """End manual stepping: from now on steps run in the engine's thread as input arrives. Idempotent."""
+        with self._control.lock:
+            self._registry.check_ready()
+            if self._engine.manual:
+                self._engine.start()
 
     def _set_state(self, state: PipelineState) -> None:
         with self._control.lock:

@@ -79,6 +79,13 @@ class ChunkQueue(OutputConnector):
             self._changed.notify_all()
         self._notify()
 
+    def keep_alive(self) -> bytes:
+        """A chunk without data, with a number of its own."""
+        with self._lock:
+            number = self._next_number
+            self._next_number += 1
+        return b'{"sequence_number":%d}\r\n' % number
+
     def skip(self) -> None:
         """A change was dropped before it was encoded: leave a gap."""
         with self._lock:
@@ -152,6 +159,10 @@ class Subscription:
     def get(self, timeout: float | None = None) -> Chunk | None:
         """The next chunk; None if `timeout` seconds passed without one, or at the end (`closed`)."""
         return self._chunks.get(timeout)
+
+    def keep_alive(self) -> bytes:
+        """The line that tells an idle HTTP subscriber that the stream is alive."""
+        return self._chunks.keep_alive()
 
     @property
     def closed(self) -> bool:

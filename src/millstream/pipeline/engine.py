@@ -106,7 +106,8 @@ class Engine:
         control.output_progressed = self.refresh_completed
 
     def start(self) -> None:
-        """Run steps in a thread from now on."""
+        """Run steps in a thread from now on. Once."""
+        self.manual = False
         self._thread.start()
 
     def join(self) -> None:

@@ -22,6 +22,7 @@ import orjson
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
+from millstream.formats import warm as formats_warm
 from millstream.pipeline.adhoc import AdhocEngine, datafusion_module
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.rows import changes_from_table
@@ -29,7 +30,8 @@ from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.time_series import TimeSeries
 from millstream.plan.program import Program, Table
 from millstream.sql.compile import compile_program
-from millstream.zset.warm import warm_up
+from millstream.zset import warm as zset_warm
+from millstream.zset.hashing import random_seeds
 
 log = logging.getLogger("millstream.pipeline")
 
@@ -109,7 +111,8 @@ class Host:
             datafusion_module()  # loads in this thread what the first ad-hoc query would otherwise wait for
 
     def _build(self) -> Ready:
-        warm_up()
+        zset_warm.warm_up()
+        threading.Thread(target=formats_warm.warm_up, name="warm-up", daemon=True).start()
         result = compile_program(self.spec.program_code)
         if result.program is None:
             texts = "\n".join(m.message for m in result.messages if not m.warning)
@@ -121,6 +124,7 @@ class Host:
             RuntimeConfig.from_json(self.spec.runtime_config),
             log=log.info,
             incarnation=self.incarnation,
+            seeds=random_seeds(),
         )
         controller.on_failure = self.fail
 

@@ -37,7 +37,7 @@ def changes_from_table(
         else:
             array = _fill(table, column, rows.num_rows, required)
         if required and not column.type.nullable and array.null_count:
-            raise _invalid(f"column '{column.name}' of table '{table.name}' is NOT NULL, but a row has NULL there")
+            raise invalid(f"column '{column.name}' of table '{table.name}' is NOT NULL, but a row has NULL there")
         columns.append(array)
     return ChangeBatch(tuple(columns), rows.num_rows, operations)
 
@@ -51,7 +51,7 @@ def _match_columns(table: Table, names: Sequence[str]) -> dict[int, int]:
                 break
         else:
             known = ", ".join(c.name for c in table.columns)
-            raise _invalid(f"table '{table.name}' has no column '{name}'; its columns are {known}")
+            raise invalid(f"table '{table.name}' has no column '{name}'; its columns are {known}")
     return matched
 
 
@@ -70,20 +70,22 @@ def _convert(table: Table, column: TableColumn, values: pa.ChunkedArray) -> pa.A
             array = array.dictionary_decode()
         if pa.types.is_timestamp(array.type) and column.type.kind is Kind.TIMESTAMP:
             return array.cast(pa.timestamp("us", array.type.tz), safe=False).cast(target)
+        if pa.types.is_integer(array.type) and pa.types.is_decimal(target):
+            # Arrow wants room for any integer first; the second cast checks that these fit.
+            array = array.cast(pa.decimal128(38, target.scale))
         return array.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as failure:
-        raise _invalid(f"column '{column.name}' of table '{table.name}' has type {column.type}: {failure}") from None
+        raise invalid(f"column '{column.name}' of table '{table.name}' has type {column.type}: {failure}") from None
 
 
 def _fill(table: Table, column: TableColumn, count: int, required: bool) -> pa.Array:
     if column.default is not None:
         return pa.repeat(evaluate_constant(column.default), count)
     if required and not column.type.nullable and count:
-        raise _invalid(
-            f"column '{column.name}' of table '{table.name}' is NOT NULL and has no DEFAULT; give it a value"
-        )
+        raise invalid(f"column '{column.name}' of table '{table.name}' is NOT NULL and has no DEFAULT; give it a value")
     return pa.nulls(count, arrow_type(column.type))
 
 
-def _invalid(message: str) -> MillstreamError:
+def invalid(message: str) -> MillstreamError:
+    """400 `InvalidInput`."""
     return MillstreamError("InvalidInput", message, {"error": message}, 400)

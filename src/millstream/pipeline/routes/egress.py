@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -121,11 +120,11 @@ async def egress(request: Request) -> Response:
 
 
 async def chunk_lines(subscription: Subscription) -> AsyncIterator[bytes]:
-    """Chunks as they come; an empty one, with a number of its own, after every `KEEP_ALIVE_S` of silence."""
+    """Chunks as they come, and an empty one after every `KEEP_ALIVE_S` of silence."""
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
     subscription.notify(lambda: loop.call_soon_threadsafe(arrived.set))
-    for shift in itertools.count():
+    while True:
         arrived.clear()
         chunk = subscription.get(0)
         while chunk is not None:
@@ -137,7 +136,7 @@ async def chunk_lines(subscription: Subscription) -> AsyncIterator[bytes]:
             async with asyncio.timeout(KEEP_ALIVE_S):
                 await arrived.wait()
         except TimeoutError:
-            yield b'{"sequence_number":%d}\r\n' % shift
+            yield subscription.keep_alive()
 
 
 ROUTES = [Route("/egress/{table}", egress, methods=["POST"])]
