@@ -1,0 +1,54 @@
+"""Looking through plans: the expressions of a node, and rebuilding a node over other inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from millstream.expressions.nodes import Call, Expression, children
+from millstream.plan.nodes import Except, Filter, Intersect, Join, Plan, Project, UnionAll, Values
+
+
+def expressions_of(plan: Plan) -> tuple[Expression, ...]:
+    """The expressions that a node itself evaluates."""
+    if isinstance(plan, Project):
+        return plan.expressions
+    if isinstance(plan, Filter):
+        return (plan.predicate,)
+    if isinstance(plan, Join):
+        return () if plan.residual is None else (plan.residual,)
+    if isinstance(plan, Values):
+        return tuple(cell for row in plan.rows for cell in row)
+    return ()
+
+
+def nodes(plan: Plan) -> Iterator[Plan]:
+    """The node and all below it."""
+    yield plan
+    for child in plan.inputs:
+        yield from nodes(child)
+
+
+def with_inputs(plan: Plan, inputs: Sequence[Plan]) -> Plan:
+    """The node over other inputs with the same column types; the node itself if they are its own."""
+    if all(new is old for new, old in zip(inputs, plan.inputs, strict=True)):
+        return plan
+    if isinstance(plan, UnionAll):
+        return replace(plan, operands=tuple(inputs))
+    if isinstance(plan, Join | Except | Intersect):
+        left, right = inputs
+        return replace(plan, left=left, right=right)
+    (only,) = inputs
+    return replace(plan, input=only)  # type: ignore[call-arg] # every other node with inputs has one, called so
+
+
+def calls_function(expression: Expression, name: str) -> bool:
+    """Whether a function is called anywhere in an expression."""
+    if isinstance(expression, Call) and expression.name == name:
+        return True
+    return any(calls_function(child, name) for child in children(expression))
+
+
+def uses_now(plan: Plan) -> bool:
+    """Whether the result depends on the time of the step."""
+    return any(calls_function(e, "NOW") for node in nodes(plan) for e in expressions_of(node))

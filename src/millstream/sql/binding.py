@@ -1,0 +1,155 @@
+"""The binder's frame: syntax nodes in, typed expressions and plans out.
+
+Binding is dispatched on the class of the syntax node through three tables, filled by the modules that define how a
+construct is bound: `@binds_expression`, `@binds_query`, `@binds_relation`. A new construct of the language is a new
+syntax class, a grammar rule and a module with its binder; nothing here changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from millstream.expressions.errors import TypeCheckError
+from millstream.expressions.nodes import Expression
+from millstream.plan.nodes import AggregateCall, Plan
+from millstream.plan.program import Span
+from millstream.sql.context import Context
+from millstream.sql.messages import SqlError, not_yet
+from millstream.sql.scope import Scope
+from millstream.sql.syntax import Node
+
+#: Placeholders for aggregate results have column indices from here on; no row is that wide.
+AGGREGATE_BASE = 1 << 30
+
+
+@dataclass(frozen=True)
+class QueryEnvironment:
+    """Where a query stands: WITH tables in sight, and the scope of the query around it. `top`: the query of a view."""
+
+    context: Context
+    ctes: Mapping[str, Plan] = field(default_factory=dict)
+    outer: Scope | None = None
+    top: bool = False
+
+    def bind(self, query: Node) -> Plan:
+        """The plan of a query."""
+        binder = _QUERIES.get(type(query))
+        if binder is None:
+            raise not_yet(f"Query {type(query).__name__}", query.span)
+        return binder(query, self)
+
+    def bind_relation(self, relation: Node) -> tuple[Plan, Scope]:
+        """The plan of a FROM item and the names that it brings."""
+        binder = _RELATIONS.get(type(relation))
+        if binder is None:
+            raise not_yet(f"FROM item {type(relation).__name__}", relation.span)
+        return binder(relation, self)
+
+    def nested(self, **changes: Any) -> QueryEnvironment:
+        return replace(self, top=False, **changes)
+
+
+@dataclass
+class Aggregates:
+    """The aggregate calls of one SELECT, over expressions of its input rows. `calls[i].arguments` index `inputs`."""
+
+    inputs: list[Expression] = field(default_factory=list)
+    calls: list[AggregateCall] = field(default_factory=list)
+    grouped: bool = False
+
+    def input(self, expression: Expression) -> int:
+        """The position of an expression among the inputs, added if new."""
+        if expression not in self.inputs:
+            self.inputs.append(expression)
+        return self.inputs.index(expression)
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A select item that later items may name, and the aliases that it sees itself."""
+
+    expression: Node
+    aliases: Mapping[str, Alias]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where an expression stands.
+
+    `aliases`: select aliases in sight. `aggregates`: collects aggregate calls; None where none may stand.
+    `references`: the first place where each input column was named, for messages about grouping.
+    `overrides`: expressions that stand for syntax written exactly so (group window functions).
+    """
+
+    query: QueryEnvironment
+    scope: Scope = field(default_factory=Scope)
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    aggregates: Aggregates | None = None
+    references: dict[int, tuple[str, Span]] = field(default_factory=dict)
+    clause: str = ""
+    #: Aliases win over columns (ORDER BY)
+    alias_first: bool = False
+    in_aggregate: bool = False
+
+    @property
+    def context(self) -> Context:
+        return self.query.context
+
+    def bind(self, node: Node) -> Expression:
+        """The typed expression that a node denotes."""
+        binder = _EXPRESSIONS.get(type(node))
+        if binder is None:
+            raise not_yet(f"Expression {type(node).__name__}", node.span)
+        return binder(node, self)
+
+    def bind_all(self, nodes: tuple[Node, ...]) -> list[Expression]:
+        return [self.bind(node) for node in nodes]
+
+
+ExpressionBinder = Callable[[Any, Environment], Expression]
+QueryBinder = Callable[[Any, QueryEnvironment], Plan]
+RelationBinder = Callable[[Any, QueryEnvironment], tuple[Plan, Scope]]
+
+_EXPRESSIONS: dict[type[Node], ExpressionBinder] = {}
+_QUERIES: dict[type[Node], QueryBinder] = {}
+_RELATIONS: dict[type[Node], RelationBinder] = {}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def binds_expression(*classes: type[Node]) -> Callable[[F], F]:
+    """Registers the function that binds expression nodes of these classes."""
+
+    def register(function: F) -> F:
+        _EXPRESSIONS.update(dict.fromkeys(classes, function))
+        return function
+
+    return register
+
+
+def binds_query(*classes: type[Node]) -> Callable[[F], F]:
+    """Registers the function that binds queries of these classes."""
+
+    def register(function: F) -> F:
+        _QUERIES.update(dict.fromkeys(classes, function))
+        return function
+
+    return register
+
+
+def binds_relation(*classes: type[Node]) -> Callable[[F], F]:
+    """Registers the function that binds FROM items of these classes."""
+
+    def register(function: F) -> F:
+        _RELATIONS.update(dict.fromkeys(classes, function))
+        return function
+
+    return register
+
+
+def at_place(error: TypeCheckError, span: Span) -> SqlError:
+    """A type error as a message about a place."""
+    positioned = error.error_type == "Compilation error"
+    return SqlError(error.message, span, error_type=error.error_type, positioned=positioned)

@@ -1,0 +1,134 @@
+"""Binding of function calls: scalar functions, aggregates, and the places where aggregates may not stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from millstream.expressions.aggregates import AGGREGATES, NEVER_NULL, resolve_aggregate
+from millstream.expressions.aggregates import is_aggregate as is_aggregate_name
+from millstream.expressions.errors import TypeCheckError
+from millstream.expressions.nodes import ColumnRef, Expression
+from millstream.expressions.registry import build_call, build_cast
+from millstream.plan.nodes import AggregateCall
+from millstream.sql.binding import AGGREGATE_BASE, Aggregates, Environment, at_place, binds_expression
+from millstream.sql.expressions import call
+from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
+from millstream.sql.syntax import FunctionCall, Node
+from millstream.types import Kind, SqlType
+
+_WINDOW_ONLY = frozenset(
+    """ROW_NUMBER RANK DENSE_RANK LAG LEAD FIRST_VALUE LAST_VALUE NTILE NTH_VALUE PERCENT_RANK
+    CUME_DIST""".split()  # noqa: SIM905 - a table of words
+)
+
+
+def is_aggregate(node: Node) -> bool:
+    """Whether a node is a call of an aggregate function (not over a window)."""
+    return isinstance(node, FunctionCall) and node.over is None and is_aggregate_name(node.name.name)
+
+
+@binds_expression(FunctionCall)
+def bind_function(node: FunctionCall, env: Environment) -> Expression:
+    """A call of any kind of function."""
+    name = node.name.name.upper()
+    if node.over is not None or name in _WINDOW_ONLY:
+        raise not_yet(f"Window function {name}", node.span)
+    if is_aggregate(node):
+        return _aggregate(node, name, env)
+    if node.filter is not None or node.distinct or node.within_distinct:
+        clause = "FILTER" if node.filter is not None else "DISTINCT"
+        raise invalid(f"{clause} clause must apply to an aggregate function: '{node.name.name}'", node.span)
+    if node.nulls is not None:
+        raise _nulls_error(node, name)
+    if node.name.name in env.context.catalog.poisoned:
+        raise Poisoned
+    if name in ("TUMBLE_START", "TUMBLE_END", "HOP_START", "HOP_END", "TUMBLE", "HOP", "SESSION"):
+        raise invalid(f"Call to auxiliary group function '{name}' must have matching call to group function", node.span)
+    if name == "CONNECTOR_METADATA" and env.clause != "DEFAULT":
+        text = "Calls to function 'connector_metadata' are only allowed in DEFAULT column initializers"
+        raise invalid(text, node.span)
+    if node.star:
+        raise invalid(f"No match found for function signature {node.name.name}(*)", node.span)
+    arguments = _positional(node, env)
+    user = env.context.catalog.types.get(node.name.name)
+    if user is not None:
+        return _constructor(node, user, arguments)
+    return call(node.name.name, arguments, node.span, node.options)
+
+
+def _positional(node: FunctionCall, env: Environment) -> list[Expression]:
+    for argument in node.arguments:
+        if argument.name is not None:
+            raise invalid(f"Function '{node.name.name}' does not have named arguments", argument.span)
+    return [env.bind(argument.value) for argument in node.arguments]
+
+
+def _constructor(node: FunctionCall, target: SqlType, arguments: list[Expression]) -> Expression:
+    """`t(e1, e2)` for a struct type t."""
+    if target.kind is not Kind.STRUCT:
+        raise invalid(f"No match found for function signature {node.name.name}", node.span)
+    if len(arguments) != len(target.fields):
+        text = (
+            f"Invalid number of arguments to function '{node.name.name}'. Was expecting {len(target.fields)} arguments"
+        )
+        raise invalid(text, node.span)
+    try:
+        return build_cast(build_call("ROW", arguments), target.with_nullable(False))
+    except TypeCheckError as error:
+        raise at_place(error, node.span) from None
+
+
+def _nulls_error(node: FunctionCall, name: str) -> SqlError:
+    return invalid(f"Cannot specify IGNORE NULLS or RESPECT NULLS following '{name}'", node.span)
+
+
+# ---- aggregates ----
+
+
+def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
+    if env.in_aggregate:
+        raise invalid("Aggregate expressions cannot be nested", node.span)
+    collector = env.aggregates
+    if collector is None:
+        raise invalid(f"Aggregate expression is illegal in {env.clause or 'this'} clause", node.span)
+    if node.nulls is not None:
+        raise _nulls_error(node, name)
+    if node.within_distinct:
+        raise not_yet("WITHIN DISTINCT", node.span)
+    if node.order:
+        raise not_yet(f"ORDER BY in aggregate {name}", node.span)
+    if node.star and name != "COUNT":
+        raise invalid(f"Unknown identifier '*' in {name}(*)", node.span)
+    inner = replace(env, in_aggregate=True)
+    arguments = [] if node.star else _positional(node, inner)
+    condition = None
+    if node.filter is not None:
+        condition = inner.bind(node.filter)
+        if condition.type.kind is not Kind.BOOLEAN:
+            raise invalid("FILTER clause must be a condition", node.filter.span)
+    try:
+        typed, result = resolve_aggregate(name, arguments)
+    except TypeCheckError as error:
+        raise at_place(error, node.span) from None
+    if node.distinct and name == "MODE":
+        raise SqlError("MODE does not support DISTINCT", node.span, error_type="Not supported")
+    if name not in NEVER_NULL and (not collector.grouped or condition is not None):
+        result = result.with_nullable(True)
+    return add_call(collector, AGGREGATES[name].name, typed, result, node.distinct, condition)
+
+
+def add_call(
+    collector: Aggregates,
+    name: str,
+    arguments: list[Expression],
+    result: SqlType,
+    distinct: bool,
+    condition: Expression | None,
+) -> Expression:
+    """The placeholder of an aggregate call; equal calls share one."""
+    positions = tuple(collector.input(argument) for argument in arguments)
+    filter_position = None if condition is None else collector.input(condition)
+    found = AggregateCall(name, positions, result, distinct, filter_position)
+    if found not in collector.calls:
+        collector.calls.append(found)
+    return ColumnRef(result, AGGREGATE_BASE + collector.calls.index(found))

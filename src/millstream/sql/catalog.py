@@ -1,0 +1,50 @@
+"""What a program has declared so far: relations and types, by canonical name.
+
+A declaration that failed stays known as *poisoned*: statements that use it are skipped silently, so that one mistake
+gives one message and independent mistakes are all found in one compilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from millstream.plan.nodes import Column, Schema
+from millstream.plan.program import Table, View
+from millstream.sql.identifiers import needs_quotes
+from millstream.types import Kind, SqlType
+
+_TEXT = SqlType(Kind.VARCHAR, nullable=False, precision=-1)
+#: The system view that is always an output (sql.md §12.6).
+ERROR_VIEW = "error_view"
+ERROR_VIEW_SCHEMA: Schema = (
+    Column("table_or_view_name", _TEXT),
+    Column("message", _TEXT),
+    Column("metadata", _TEXT),
+)
+
+
+@dataclass
+class Catalog:
+    """Grows as statements compile. `poisoned` holds names of failed declarations."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+    types: dict[str, SqlType] = field(default_factory=dict)
+    poisoned: set[str] = field(default_factory=set)
+
+    def declared(self, name: str) -> bool:
+        """Whether a table, view or type has that name."""
+        return name in self.tables or name in self.views or name in self.types or name in self.poisoned
+
+    def schema(self, name: str) -> Schema | None:
+        """The columns of a relation; None: there is none of that name."""
+        table = self.tables.get(name)
+        if table is not None:
+            return tuple(Column(c.name, c.type, c.case_sensitive) for c in table.columns)
+        view = self.views.get(name)
+        return None if view is None else view.schema
+
+
+def derived_column(name: str, sql_type: SqlType) -> Column:
+    """A column whose name was not written: it counts as quoted when the name would need quotes."""
+    return Column(name, sql_type, needs_quotes(name))

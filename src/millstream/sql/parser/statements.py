@@ -1,0 +1,241 @@
+"""Statement grammar: the DDL of the dialect, and the program as a list of statements.
+
+A syntax error ends its statement only: the parser goes on behind the next semicolon, so that one compilation reports
+the errors of several statements.
+"""
+
+from __future__ import annotations
+
+from millstream.plan.program import Span
+from millstream.sql.dialect import TokenKind, tokenize
+from millstream.sql.messages import SqlError
+from millstream.sql.parser.queries import QueryParser
+from millstream.sql.source import Source
+from millstream.sql.syntax import (
+    ColumnAttribute,
+    ColumnDeclaration,
+    Constant,
+    CreateTable,
+    CreateType,
+    CreateView,
+    ForeignKey,
+    Identifier,
+    IgnoredStatement,
+    KeyDeclaration,
+    Node,
+    OtherStatement,
+    PropertyItem,
+    QueryStatement,
+    SetOption,
+)
+
+_DECLARATIONS = ("TABLE", "VIEW", "TYPE", "FUNCTION", "AGGREGATE", "INDEX")
+
+
+def parse_program(source: Source) -> tuple[list[Node], list[SqlError]]:
+    """The statements of a program and its syntax errors."""
+    try:
+        tokens = tokenize(source)
+    except SqlError as error:
+        return [], [error]
+    parser = StatementParser(source, tokens)
+    return parser.program()
+
+
+class StatementParser(QueryParser):
+    """Adds `program`."""
+
+    def program(self) -> tuple[list[Node], list[SqlError]]:
+        statements: list[Node] = []
+        errors: list[SqlError] = []
+        while not self.at_end():
+            if self.accept(";"):
+                continue
+            start = self.index
+            try:
+                statements.append(self._statement())
+                if not self.at_end() and not self.at(";"):
+                    raise self.error()
+            except SqlError as error:
+                error.declares = self._declared_name(start)
+                errors.append(error)
+                while not self.at_end() and not self.at(";"):
+                    self.advance()
+        return statements, errors
+
+    def _declared_name(self, start: int) -> str | None:
+        """The name that the statement beginning at a token would have declared."""
+        words = self.tokens[start : start + 6]
+        if not words or words[0].upper not in ("CREATE", "DECLARE"):
+            return None
+        for position, token in enumerate(words[:-1]):
+            if token.upper in _DECLARATIONS:
+                name = words[position + 1]
+                return name.text if name.kind is TokenKind.QUOTED else name.text.lower()
+        return None
+
+    def _statement(self) -> Node:
+        start = self.token.span
+        if self.at_query():
+            query = self.query()
+            return QueryStatement(self.since(start), query)
+        if self.at("CREATE"):
+            return self._create()
+        if self.at("SET"):
+            return self._set()
+        if self.at_any("INSERT", "REMOVE"):
+            return self._skip(IgnoredStatement)
+        if self.at_any("DECLARE", "LATENESS", "DROP", "UPDATE", "DELETE", "ALTER", "MERGE", "EXPLAIN", "DESCRIBE"):
+            return self._skip(OtherStatement)
+        raise self.error()
+
+    def _skip(self, make: type[IgnoredStatement] | type[OtherStatement]) -> Node:
+        """Read to the end of a statement that has no meaning here."""
+        start = self.token.span
+        what = self.token.upper
+        if what in ("DECLARE", "DROP") and self.peek().kind is TokenKind.WORD:
+            what += " " + self.peek().upper
+        name = self.tokens[self.index + 3] if self.at("DECLARE", "RECURSIVE", "VIEW") else None
+        while not self.at_end() and not self.at(";"):
+            self.advance()
+        span = self.since(start)
+        if name is not None and name.kind in (TokenKind.WORD, TokenKind.QUOTED):
+            return OtherStatement(span, what, Identifier(name.span, name.text.lower()))
+        return make(span, what)
+
+    def _set(self) -> Node:
+        start = self.advance().span
+        name = self.identifier()
+        self.expect("=")
+        value = self.advance().text
+        return SetOption(self.since(start), name, value)
+
+    # ---- CREATE ----
+
+    def _create(self) -> Node:
+        start = self.expect("CREATE").span
+        replace = self.at("OR", "REPLACE")
+        replace_span = self.since(self.token.span)
+        if replace:
+            self.index += 2
+            replace_span = self.tokens[self.index - 1].span
+        kind = ""
+        if self.at_any("LOCAL", "MATERIALIZED") and self.peek().upper == "VIEW":
+            kind = self.advance().upper
+        what = self.token.upper
+        if self.at("LINEAR", "AGGREGATE"):
+            self.advance()
+            what = "AGGREGATE"
+        if what not in ("TABLE", "VIEW", "TYPE", "FUNCTION", "AGGREGATE", "INDEX"):
+            raise self.error(expected='"TABLE"')
+        self.advance()
+        if replace:
+            prefix = "REPLACE" if what in ("TABLE", "AGGREGATE", "TYPE") else "OR REPLACE"
+            text = f"{prefix} not supported for CREATE {what}"
+            raise SqlError(text, replace_span, error_type="Not supported")
+        if self.at("IF", "NOT", "EXISTS"):
+            span = self.token.span
+            self.index += 3
+            text = f"IF NOT EXISTS not supported for CREATE {what}"
+            raise SqlError(text, self.since(span), error_type="Not supported")
+        if what == "TABLE":
+            return self._create_table(start)
+        if what == "VIEW":
+            return self._create_view(start, kind)
+        if what == "TYPE":
+            return self._create_type(start)
+        return self._skip_create(start, what)
+
+    def _skip_create(self, start: Span, what: str) -> Node:
+        name = self.identifier()
+        while not self.at_end() and not self.at(";"):
+            self.advance()
+        return OtherStatement(self.since(start), f"CREATE {what}", name)
+
+    def _create_table(self, start: Span) -> Node:
+        name = self.identifier()
+        columns: list[ColumnDeclaration] = []
+        keys: list[KeyDeclaration] = []
+        foreign_keys: list[ForeignKey] = []
+        self.expect("(")
+        while True:
+            self._table_element(columns, keys, foreign_keys)
+            if not self.accept(","):
+                break
+        self.expect(")")
+        properties = self._properties()
+        span = self.since(start)
+        return CreateTable(span, name, tuple(columns), tuple(keys), tuple(foreign_keys), properties)
+
+    def _table_element(
+        self, columns: list[ColumnDeclaration], keys: list[KeyDeclaration], foreign_keys: list[ForeignKey]
+    ) -> None:
+        start = self.token.span
+        if self.accept("CONSTRAINT"):
+            self.identifier()
+        if self.accept("PRIMARY", "KEY"):
+            names = self.parenthesised(self.identifier)
+            keys.append(KeyDeclaration(self.since(start), names))
+        elif self.accept("FOREIGN", "KEY"):
+            names = self.parenthesised(self.identifier)
+            foreign_keys.append(self._references(start, names))
+        else:
+            columns.append(self._column(foreign_keys))
+
+    def _references(self, start: Span, columns: tuple[Identifier, ...]) -> ForeignKey:
+        self.expect("REFERENCES")
+        table = self.identifier()
+        targets = self.parenthesised(self.identifier)
+        return ForeignKey(self.since(start), columns, table, targets)
+
+    def _column(self, foreign_keys: list[ForeignKey]) -> ColumnDeclaration:
+        name = self.identifier()
+        type_name = self.type_name()
+        attributes: list[ColumnAttribute] = []
+        while True:
+            start = self.token.span
+            if self.accept("PRIMARY", "KEY"):
+                attributes.append(ColumnAttribute(self.since(start), "PRIMARY KEY"))
+            elif self.accept("FOREIGN", "KEY"):
+                foreign_keys.append(self._references(start, (name,)))
+            elif self.at_any("DEFAULT", "LATENESS", "WATERMARK"):
+                kind = self.advance().upper
+                value = self.expression()
+                attributes.append(ColumnAttribute(self.since(start), kind, value))
+            elif self.accept("INTERNED"):
+                attributes.append(ColumnAttribute(self.since(start), "INTERNED"))
+            else:
+                return ColumnDeclaration(self.since(name.span), name, type_name, tuple(attributes))
+
+    def _create_view(self, start: Span, kind: str) -> Node:
+        name = self.identifier()
+        columns = self.parenthesised(self.identifier) if self.at("(") else ()
+        properties = self._properties()
+        self.expect("AS")
+        query = self.query()
+        return CreateView(self.since(start), name, query, kind, columns, properties)
+
+    def _create_type(self, start: Span) -> Node:
+        name = self.identifier()
+        self.expect("AS")
+        if self.at("("):
+            fields = self.field_list()
+            return CreateType(self.since(start), name, fields=fields)
+        type_name = self.type_name()
+        return CreateType(self.since(start), name, type_name)
+
+    def _properties(self) -> tuple[PropertyItem, ...]:
+        if not self.accept("WITH"):
+            return ()
+        return self.parenthesised(self._property)
+
+    def _property(self) -> PropertyItem:
+        key = self._property_text()
+        self.expect("=")
+        value = self._property_text()
+        return PropertyItem(self.since(key.span), key, value)
+
+    def _property_text(self) -> Constant:
+        if self.token.kind is not TokenKind.STRING:
+            raise self.error(expected="<QUOTED_STRING>")
+        return self.string_literal()

@@ -1,0 +1,6 @@
+"""How each kind of query and FROM item is bound; importing the package registers all of them."""
+
+from millstream.sql import calls, expressions
+from millstream.sql.queries import from_clause, modifiers, select, set_operations, table_functions
+
+__all__ = ["calls", "expressions", "from_clause", "modifiers", "select", "set_operations", "table_functions"]

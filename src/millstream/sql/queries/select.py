@@ -1,0 +1,257 @@
+"""SELECT: FROM, WHERE, grouping, items, DISTINCT, and the hidden columns that ORDER BY needs.
+
+A grouped query is bound over its input rows; aggregate calls become placeholders. Then every item is rewritten over
+the output of the Aggregate node: a subexpression equal to a grouping key reads the key, a placeholder reads its call,
+and an input column that is left over was not grouped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from millstream.expressions.nodes import ColumnRef, Expression, Literal
+from millstream.plan.nodes import Column, Distinct, Filter, Plan, Project, SortKey, TopK, Values
+from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, binds_query
+from millstream.sql.catalog import derived_column
+from millstream.sql.messages import NO_SPAN, invalid, not_yet
+from millstream.sql.queries.grouping import bind_grouping
+from millstream.sql.scope import Scope
+from millstream.sql.syntax import (
+    Constant,
+    FieldAccess,
+    Identifier,
+    Name,
+    Node,
+    Select,
+    SelectItem,
+    SortItem,
+    Star,
+)
+from millstream.types import Kind, SqlType
+
+_TRUE = Literal(SqlType(Kind.BOOLEAN, nullable=False), True)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A bound select item and the column that it makes."""
+
+    column: Column
+    expression: Expression
+
+
+@dataclass(frozen=True)
+class OrderedSelect:
+    """A SELECT with its sort keys: the first `width` columns of `plan` are the result, others only sort."""
+
+    plan: Plan
+    width: int
+    keys: tuple[SortKey, ...]
+
+
+def one_row() -> Plan:
+    """The input of a SELECT without FROM."""
+    return Values((Column("dual", _TRUE.type),), ((_TRUE,),))
+
+
+@binds_query(Select)
+def bind_select(select: Select, env: QueryEnvironment) -> Plan:
+    """The plan of a SELECT without ORDER BY."""
+    return bind_ordered_select(select, (), False, env).plan
+
+
+def bind_ordered_select(
+    select: Select, order: tuple[SortItem, ...], order_all: bool, env: QueryEnvironment
+) -> OrderedSelect:
+    """The plan of a SELECT and of the ORDER BY that follows it."""
+    if select.qualify is not None or select.windows:
+        where = select.qualify.span if select.qualify is not None else select.span
+        raise not_yet("QUALIFY and WINDOW clauses", where)
+    plan, scope = one_row(), Scope(outer=env.outer)
+    if select.source is not None:
+        plan, scope = env.bind_relation(select.source)
+        scope = scope.inside(env.outer)
+    base = Environment(env, scope)
+    if select.where is not None:
+        plan = Filter(plan.schema, plan, condition(select.where, replace(base, clause="WHERE")))
+    aggregates = Aggregates(grouped=select.group is not None and (select.group.all or bool(select.group.items)))
+    env_items = replace(base, aggregates=aggregates, clause="SELECT")
+    items, aliases = _bind_items(select, env_items)
+    after = replace(env_items, aliases=aliases, references={})
+    having = None
+    if select.having is not None:
+        having = condition(select.having, replace(after, clause="HAVING"))
+    sort = _bind_order(order, order_all, items, replace(after, clause="ORDER BY", alias_first=True))
+    on = [_select_value(node, items, replace(after, clause="DISTINCT ON")) for node in select.distinct_on]
+    grouped = select.group is not None or having is not None or bool(aggregates.calls)
+    if grouped:
+        grouping = bind_grouping(select.group, select.items, items, aliases, base)
+        references = {**after.references, **env_items.references}
+        plan, rewrite = grouping.build(plan, aggregates, references)
+        items = [Item(i.column, rewrite(i.expression)) for i in items]
+        sort = [(rewrite(e), item) for e, item in sort]
+        on = [rewrite(e) for e in on]
+        if having is not None:
+            plan = Filter(plan.schema, plan, rewrite(having))
+    items = [Item(replace(i.column, type=i.expression.type), i.expression) for i in items]
+    return _finish(select, plan, items, sort, on)
+
+
+def condition(node: Node, env: Environment) -> Expression:
+    """A bound condition of WHERE, HAVING or ON."""
+    bound = env.bind(node)
+    if bound.type.kind is Kind.NULL:
+        return Literal(SqlType(Kind.BOOLEAN), None)
+    if bound.type.kind is not Kind.BOOLEAN:
+        raise invalid(f"{env.clause or 'WHERE'} clause must be a condition", node.span)
+    return bound
+
+
+# ---- items ----
+
+
+def _bind_items(select: Select, env: Environment) -> tuple[list[Item], dict[str, Alias]]:
+    items: list[Item] = []
+    aliases: dict[str, Alias] = {}
+    for written in select.items:
+        if isinstance(written.expression, Star):
+            items.extend(_expand_star(written.expression, select, env))
+            continue
+        bound = replace(env, aliases=dict(aliases)).bind(written.expression)
+        items.append(Item(_column_of(written, len(items), bound.type), bound))
+        if written.alias is not None:
+            aliases.setdefault(written.alias.name, Alias(written.expression, dict(aliases)))
+    return _unique(items), aliases
+
+
+def _column_of(written: SelectItem, position: int, sql_type: SqlType) -> Column:
+    if written.alias is not None:
+        return Column(written.alias.name, sql_type, written.alias.quoted)
+    expression = written.expression
+    if isinstance(expression, Name):
+        return derived_column(expression.parts[-1].name, sql_type)
+    if isinstance(expression, FieldAccess):
+        return derived_column(expression.field.name, sql_type)
+    return derived_column(f"EXPR${position}", sql_type)
+
+
+def _expand_star(star: Star, select: Select, env: Environment) -> list[Item]:
+    relation = star.qualifier[-1].name if star.qualifier else None
+    if relation is not None and relation not in env.scope.relations:
+        raise invalid(f"Unknown identifier '{relation}'", star.qualifier[-1].span)
+    if select.source is None:
+        raise invalid("SELECT * requires a FROM clause", star.span)
+    columns = env.scope.star(relation)
+    names = {c.name for c in columns}
+    for excluded in star.exclude:
+        if excluded.name not in names:
+            raise invalid(f"SELECT * EXCLUDE/EXCEPT list contains unknown column(s): {excluded.name}", excluded.span)
+    excluded_names = {e.name for e in star.exclude}
+    replaced: dict[str, Expression] = {}
+    for expression, name in star.replace:
+        if name.name not in names:
+            raise invalid(f"SELECT * REPLACE list contains unknown column(s): {name.name}", name.span)
+        replaced[name.name] = env.bind(expression)
+    items = []
+    for column in columns:
+        if column.name in excluded_names:
+            continue
+        if column.name in replaced:
+            expression_bound = replaced[column.name]
+        else:
+            shown = f"{column.relation}.{column.name}" if column.relation else column.name
+            env.references.setdefault(column.index, (shown, star.span))
+            expression_bound = ColumnRef(column.type, column.index)
+        items.append(Item(Column(column.name, expression_bound.type, column.case_sensitive), expression_bound))
+    if not items:
+        raise invalid("SELECT * EXCLUDE/EXCEPT list cannot exclude all columns", star.span)
+    return items
+
+
+def _unique(items: list[Item]) -> list[Item]:
+    """Equal names get a number appended, silently."""
+    used: set[str] = set()
+    result = []
+    for item in items:
+        name = item.column.name
+        attempt = 0
+        while name in used:
+            name = f"{item.column.name}{max(len(used), attempt)}"
+            attempt = max(len(used), attempt) + 1
+        used.add(name)
+        result.append(item if name == item.column.name else replace(item, column=replace(item.column, name=name)))
+    return result
+
+
+# ---- ORDER BY, DISTINCT ----
+
+
+def _bind_order(
+    order: tuple[SortItem, ...], order_all: bool, items: list[Item], env: Environment
+) -> list[tuple[Expression, SortItem]]:
+    if order_all:
+        template = SortItem(NO_SPAN, Constant(NO_SPAN, "NULL", ""), False, True)
+        return [(item.expression, template) for item in items]
+    return [(_select_value(item.expression, items, env), item) for item in order]
+
+
+def _select_value(node: Node, items: list[Item], env: Environment) -> Expression:
+    """A sort or DISTINCT ON key: an ordinal, the name of an item, or any expression."""
+    if isinstance(node, Constant) and node.kind == "NUMBER" and node.text.lstrip("-").isdigit():
+        position = int(node.text)
+        if not 1 <= position <= len(items):
+            raise invalid("Ordinal out of range", node.span)
+        return items[position - 1].expression
+    if isinstance(node, Name) and len(node.parts) == 1:
+        named = _item_named(node.parts[0], items)
+        if named is not None:
+            return named.expression
+    return env.bind(node)
+
+
+def _item_named(name: Identifier, items: list[Item]) -> Item | None:
+    return next((item for item in items if item.column.name == name.name), None)
+
+
+def _finish(
+    select: Select,
+    plan: Plan,
+    items: list[Item],
+    sort: list[tuple[Expression, SortItem]],
+    on: list[Expression],
+) -> OrderedSelect:
+    """The final projection with hidden sort columns, DISTINCT and DISTINCT ON."""
+    expressions = [item.expression for item in items]
+    schema = [item.column for item in items]
+    width = len(items)
+
+    def position(expression: Expression) -> int:
+        if expression in expressions:
+            return expressions.index(expression)
+        expressions.append(expression)
+        schema.append(Column(f"$sort{len(schema)}", expression.type))
+        return len(expressions) - 1
+
+    on_columns = tuple(position(e) for e in on)
+    keys = tuple(SortKey(position(e), item.descending, item.nulls_first) for e, item in sort)
+    if select.distinct and not on and len(expressions) > width:
+        where = next(item.span for e, item in sort if expressions.index(e) >= width)
+        raise invalid("Expression in ORDER BY is not in the select clause", where)
+    result: Plan = Project(tuple(schema), plan, tuple(expressions))
+    if on:
+        leading = {key.column for key in keys[: len(on_columns)]}
+        if keys and not leading <= set(on_columns):
+            text = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
+            raise invalid(text, select.distinct_on[0].span)
+        result = TopK(result.schema, result, on_columns, keys, 1, 0)
+    elif select.distinct:
+        result = Distinct(result.schema, result)
+    return OrderedSelect(result, width, keys)
+
+
+def trim(ordered: OrderedSelect, plan: Plan) -> Plan:
+    """`plan`, whose columns are those of `ordered.plan`, without the hidden ones."""
+    if len(plan.schema) == ordered.width:
+        return plan
+    schema = plan.schema[: ordered.width]
+    return Project(schema, plan, tuple(ColumnRef(c.type, i) for i, c in enumerate(schema)))

@@ -1,0 +1,34 @@
+"""CREATE TYPE: aliases and struct types."""
+
+from __future__ import annotations
+
+from millstream.sql.context import Context
+from millstream.sql.messages import SqlError, invalid
+from millstream.sql.statements.registry import check_new_name, compiles
+from millstream.sql.syntax import CreateType
+from millstream.sql.types import resolve_type
+from millstream.types import Field
+from millstream.types.sql_type import struct
+
+
+@compiles(CreateType)
+def create_type(statement: CreateType, context: Context) -> None:
+    """Adds the type to the catalog."""
+    check_new_name(statement.name, context)
+    name = statement.name.name
+    if statement.type is not None:
+        if statement.type.name == "ROW":
+            text = (
+                "User-defined types cannot be defined to be ROW types; consider eliminating 'ROW' from this definition"
+            )
+            raise SqlError(text, statement.type.span)
+        context.catalog.types[name] = resolve_type(statement.type, context)
+        return
+    seen: set[str] = set()
+    fields = []
+    for field, type_name in statement.fields:
+        if field.name in seen:
+            raise invalid(f"Field with name '{field.name}' already defined", field.span)
+        seen.add(field.name)
+        fields.append(Field(field.name, resolve_type(type_name, context), field.quoted))
+    context.catalog.types[name] = struct(tuple(fields))

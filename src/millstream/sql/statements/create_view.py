@@ -1,0 +1,98 @@
+"""CREATE VIEW: the query, the names of its columns, and the view's properties."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from millstream.plan.nodes import Column, Plan, Scan, Schema
+from millstream.plan.program import View
+from millstream.plan.rules import optimize
+from millstream.sql.binding import QueryEnvironment
+from millstream.sql.connectors import parse_connectors
+from millstream.sql.context import Context
+from millstream.sql.messages import SqlError, invalid, not_yet
+from millstream.sql.properties import boolean, declared_properties
+from millstream.sql.statements.names import check_relation_name
+from millstream.sql.statements.registry import check_new_name, compiles
+from millstream.sql.syntax import CreateView
+from millstream.types import Kind, SqlType
+
+_PROPERTIES = ("connectors", "emit_final", "rust", "materialized")
+
+
+@compiles(CreateView)
+def create_view(statement: CreateView, context: Context) -> None:
+    """Adds the view to the catalog."""
+    check_new_name(statement.name, context)
+    check_relation_name(statement.name, "view")
+    properties = declared_properties(statement.properties, _PROPERTIES, "view")
+    plan = QueryEnvironment(context, top=True).bind(statement.query)
+    schema = _named(statement, plan)
+    local, name = statement.kind == "LOCAL", statement.name.name
+    if not local:
+        for column in schema:
+            check_storable(column.type, column.name, f"view '{name}'", "view", statement)
+    if "materialized" in properties:
+        boolean("materialized", properties["materialized"])
+        text = "'materialized' property is not used for views, please use 'CREATE MATERIALIZED VIEW' instead"
+        context.warn("Materialized property not used", text, properties["materialized"].key_span)
+    if "emit_final" in properties:
+        raise not_yet("View property 'emit_final'", properties["emit_final"].key_span)
+    plan = optimize(plan)
+    if plan.schema != schema:
+        plan = replace(plan, schema=schema)
+    if not _scans(plan):
+        text = f"View '{name}' does not depend on any input data"
+        context.warn("View is constant", text, statement.name.span)
+    context.catalog.views[name] = View(
+        name,
+        schema,
+        plan,
+        case_sensitive=statement.name.quoted,
+        local=local,
+        materialized=statement.kind == "MATERIALIZED",
+        properties=properties,
+        connectors=parse_connectors(statement.name, "view", properties, context),
+    )
+
+
+def _named(statement: CreateView, plan: Plan) -> Schema:
+    """The output columns under their declared names."""
+    if not statement.columns:
+        return plan.schema
+    if len(statement.columns) != len(plan.schema):
+        text = (
+            f"View '{statement.name.name}' specifies {len(statement.columns)} columns "
+            f"but query computes {len(plan.schema)} columns"
+        )
+        raise SqlError(text, statement.name.span, error_type="Column count mismatch")
+    seen: set[str] = set()
+    columns = []
+    for given, column in zip(statement.columns, plan.schema, strict=True):
+        if given.name in seen:
+            raise invalid(f"Column with name '{given.name}' already defined", given.span)
+        seen.add(given.name)
+        columns.append(Column(given.name, column.type, given.quoted))
+    return tuple(columns)
+
+
+def check_storable(sql_type: SqlType, column: str, owner: str, kind: str, statement: CreateView) -> None:
+    """Intervals may not leave the program."""
+    if has_interval(sql_type):
+        text = f"Column '{column}' of {owner} has type '{sql_type.sql()}' which is currently not allowed in a {kind}."
+        raise SqlError(text, statement.name.span, error_type="Unsupported column type")
+
+
+def has_interval(sql_type: SqlType) -> bool:
+    """Whether a type is or contains an interval."""
+    if sql_type.is_interval:
+        return True
+    if sql_type.kind is Kind.STRUCT:
+        return any(has_interval(f.type) for f in sql_type.fields)
+    parts = (sql_type.component, sql_type.key, sql_type.value)
+    return any(part is not None and has_interval(part) for part in parts)
+
+
+def _scans(plan: Plan) -> bool:
+    """Whether a plan reads any relation."""
+    return isinstance(plan, Scan) or any(_scans(child) for child in plan.inputs)
