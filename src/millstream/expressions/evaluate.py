@@ -39,6 +39,7 @@ __all__ = [
     "compile_predicate",
     "compile_projection",
     "evaluate_constant",
+    "is_deterministic",
     "literal_scalar",
     "may_fail",
 ]
@@ -217,6 +218,13 @@ def _exact(value: Value, sql_type: SqlType) -> Value:
 def may_fail(expression: Expression) -> bool:
     """Whether some rows make the evaluation of `expression` raise EvaluationError."""
     return _Compiler([expression]).node(expression)[1]
+
+
+def is_deterministic(expression: Expression) -> bool:
+    """Whether equal rows always give equal values."""
+    if isinstance(expression, Call) and not FUNCTIONS[expression.name].deterministic:
+        return False
+    return all(is_deterministic(child) for child in children(expression))
 
 
 def compile_projection(expressions: Sequence[Expression]) -> Projection:
