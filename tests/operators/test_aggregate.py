@@ -117,6 +117,8 @@ def test_the_winner_is_the_greatest_candidate_that_deletions_left(entries):
     totals = Counter()
     for group, code, weight in entries:
         totals[group, code] += weight
-    for group, winner in enumerate(winners.tolist()):
+    for group, (winner, debt) in enumerate(zip(winners.rows.tolist(), winners.debt.tolist(), strict=True)):
         left = [code for (g, code), total in totals.items() if g == group and total > 0]
         assert (codes[winner] if winner >= 0 else None) == max(left, default=None)
+        owed = [code for (g, code), total in totals.items() if g == group and total < 0]
+        assert debt == (max(owed, default=-1) > max(left, default=-1))

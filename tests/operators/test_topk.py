@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 
-from millstream.plan.nodes import SortKey, TopK
-from tests.operators.law import T, U, check, random_schedule, schedules
+from millstream.plan.nodes import Scan, SortKey, TopK
+from tests.operators.law import (
+    TABLES,
+    U_TYPES,
+    T,
+    U,
+    add,
+    changes,
+    check,
+    circuit_of,
+    random_schedule,
+    rows_of,
+    schedules,
+    table,
+)
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 ORDERS = {
@@ -54,3 +68,27 @@ def test_a_head_emptied_by_deletions_is_read_again(seed):
         steps.append([("u", (source.randrange(2), source.randrange(-5, 250), "y"), 1) for _ in range(3)])
         doomed = doomed[count:]
     check(TopK(U.schema, U, (0,), (SortKey(1, False, True),), 3, 1), steps)
+
+
+def test_absent_rows_deleted_beyond_the_boundary_do_not_make_a_head_whole():
+    circuit = circuit_of(TopK(U.schema, U, (), (SortKey(1, False, False),), 2, 0))
+    circuit.step(changes(TABLES, [("u", (0, n, "x"), 1) for n in range(100)]))
+    head = 2 * 2 + 16
+    absent = [("u", (0, 1000 + n, "x")) for n in range(100 - head)]
+    circuit.step(changes(TABLES, [(*row, -1) for row in absent]))
+    circuit.step(changes(TABLES, [("u", (0, 90, "y"), 1)]))
+    circuit.step(changes(TABLES, [("u", (0, n, "x"), -1) for n in range(head)]))
+    result = circuit.step(changes(TABLES, [("u", (0, head, "x"), -1), *[(*row, 1) for row in absent]]))
+    assert rows_of(result.deltas["v0"]) == {(0, head, "x"): -1, (0, head + 2, "x"): 1}
+
+
+def test_append_only_inputs_keep_heads_only():
+    log = table("log", U_TYPES, append_only=True)
+    plan = TopK(U.schema, Scan(U.schema, "log"), (0,), (SortKey(1, False, False),), 1, 1)
+    circuit = circuit_of(plan, tables=[log])
+    view = Counter()
+    for start in (500, 400, 0):
+        rows = [("log", (n % 2, start + n, "x"), 1) for n in range(100)]
+        add(view, rows_of(circuit.step(changes([log], rows)).deltas["v0"]))
+    assert view == {(0, 2, "x"): 1, (1, 3, "x"): 1}
+    assert circuit.state_rows < 100

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
 from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.base import Operator
@@ -176,9 +177,12 @@ class _Builder:
             return self._right_join(plan)
         left, right = self.build(plan.left), self.build(plan.right)
         residual = plan.residual
-        late = residual if residual is not None and plan.kind is JoinKind.INNER and uses_now(residual) else None
-        if late is not None:
-            residual = None
+        late: Expression | None = None
+        if residual is not None and uses_now(residual):
+            if plan.kind is not JoinKind.INNER:
+                message = "NOW() in the condition of a join is supported for inner joins only"
+                raise MillstreamError("UnsupportedJoin", message, {"kind": plan.kind})
+            late, residual = residual, None
         append_only = plan.kind in (JoinKind.INNER, JoinKind.SEMI) and all(
             self.nodes[i].append_only for i in (left, right)
         )
@@ -223,8 +227,8 @@ class _Builder:
 
     def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
         seeds = self.seeds
+        append_only = self.nodes[inputs[0]].append_only
         if isinstance(plan, Aggregate):
-            append_only = self.nodes[inputs[0]].append_only
             return self._node(
                 "aggregate",
                 (plan.group, plan.calls),
@@ -232,7 +236,6 @@ class _Builder:
                 lambda: AggregateOperator(_types(plan.input), plan.group, plan.calls, append_only, seeds),
             )
         if isinstance(plan, Distinct):
-            append_only = self.nodes[inputs[0]].append_only
             return self._node("distinct", (), inputs, lambda: DistinctOperator(seeds), append_only)
         if isinstance(plan, Except | Intersect):
             operation = "except" if isinstance(plan, Except) else "intersect"
@@ -242,5 +245,7 @@ class _Builder:
             "topk",
             (plan.partition, plan.keys, plan.limit, plan.offset),
             inputs,
-            lambda: TopKOperator(_types(plan.input), plan.partition, plan.keys, plan.limit, plan.offset, seeds),
+            lambda: TopKOperator(
+                _types(plan.input), plan.partition, plan.keys, plan.limit, plan.offset, append_only, seeds
+            ),
         )

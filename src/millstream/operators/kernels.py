@@ -176,9 +176,10 @@ def divide_wide(a: Any, divisors: Any) -> Any:
 
 @kernel
 def sum_floats(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
-    """The weighted sum of each group's finite values as an unevaluated pair (sum, error), and how often the group has
-    NaN, +Inf and -Inf. The error terms are exact (Knuth's two-sum), so 106 bits are kept."""
-    totals = np.zeros((num_groups, 2), np.float64)
+    """The weighted sum of each group's finite values as an unevaluated pair (sum, error), followed by the largest
+    magnitude that went into it; and how often the group has NaN, +Inf and -Inf. The error terms are exact (Knuth's
+    two-sum), so 106 bits are kept."""
+    totals = np.zeros((num_groups, 3), np.float64)
     specials = np.zeros((num_groups, 3), np.int64)
     for i in range(len(groups)):
         weight = weights[i]
@@ -201,6 +202,7 @@ def sum_floats(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
             low = totals[group, 1] + error
             totals[group, 0] = total + low
             totals[group, 1] = low - (totals[group, 0] - total)
+            totals[group, 2] = max(totals[group, 2], abs(addend))
     return totals, specials
 
 

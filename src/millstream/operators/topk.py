@@ -6,11 +6,12 @@ State. All rows, in a trace keyed by partition; and for each partition its *head
 row, at least offset + limit of them if there are that many, in a second trace. A change beyond the boundary cannot
 change the result. Any other change is applied to the head alone; only when deletions leave too short a head is the
 partition read again. Heads are cut to `keep` rows when they have more than twice as many, which leaves slack: a head
-is read again at most every keep - k deletions. A head that holds the whole partition has no boundary. (The boundary
-is the head's greatest row; a partition is wholly in its head when both have the same number of rows.)
+is read again at most every keep - k deletions. A partition is *partial* when its head may lack rows; its boundary is
+the head's greatest row. Other heads are whole partitions.
 
-Cost: sorting the delta together with the heads of the touched partitions. Without limit heads are whole partitions
-and there is no other trace.
+Cost: sorting the heads of the touched partitions together with those rows of the delta that are not beyond the
+boundary by the first key. Without limit heads are whole partitions and there is no other trace. Append-only inputs
+need none either: their heads never get shorter.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
-from millstream.operators.kernels import sum_weights
+from millstream.operators.kernels import best_codes, sum_weights
 from millstream.operators.ordering import sort_codes
-from millstream.operators.slots import SlotIndex, grown
+from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
-from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
-from millstream.zset.trace import Trace
+from millstream.zset.run import build_run
+from millstream.zset.trace import Matches, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class TopKOperator(Operator):
         keys: Sequence[SortKey],
         limit: int | None,
         offset: int,
+        append_only: bool,
         seeds: Seeds,
     ) -> None:
         self._partition = tuple(partition)
@@ -67,70 +69,62 @@ class TopKOperator(Operator):
         self._end = None if limit is None else offset + limit
         self._keep = 0 if self._end is None else 2 * self._end + 16
         self._seeds = seeds
-        self._all = None if self._end is None else Trace(types, partition, seeds)
+        self._all = None if self._end is None or append_only else Trace(types, partition, seeds)
         self._heads = Trace(types, partition, seeds)
         self._index = SlotIndex(seeds)
         self._sizes: Integers = np.zeros(64, np.int64)
+        self._partial: Mask = np.zeros(64, np.bool_)
+        deciding = {*partition, *(key.column for key in keys)}
+        self._ties = [c for c in range(len(types)) if c not in deciding]
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is None:
             return None
-        delta = consolidate(delta, self._seeds)
+        run = build_run(delta, self._partition, self._seeds)
+        delta = run.delta
         if not delta.num_rows:
             return None
         if self._all is not None:
-            self._all.insert(delta)
+            self._all.insert_run(run)
         touched = self._index.touch([delta.columns[p] for p in self._partition], delta.num_rows)
         self._sizes = grown(self._sizes, self._index.capacity)
-        sizes = self._sizes[touched.slots]
-        self._sizes[touched.slots] = sizes + sum_weights(touched.groups, delta.weights, touched.count)
+        self._partial = grown(self._partial, self._index.capacity)
+        self._sizes[touched.slots] += sum_weights(touched.groups, delta.weights, touched.count)
         positions = pa.array(touched.first)
         partitions = [delta.columns[p].take(positions) for p in self._partition]
         heads = self._heads.probe(partitions, touched.count)
-        result = self._update(delta, touched.groups, heads.delta, heads.probe_index, sizes, partitions)
-        gone = touched.slots[self._sizes[touched.slots] == 0]
-        self._index.release(gone)
+        result = self._update(delta, touched, heads, partitions)
+        gone = (self._sizes[touched.slots] == 0) & ~self._partial[touched.slots]
+        self._index.release(touched.slots[gone])
         return result
 
-    def _update(
-        self,
-        delta: Delta,
-        groups: Integers,
-        heads: Delta,
-        head_groups: Integers,
-        sizes: Integers,
-        partitions: Sequence[pa.Array],
-    ) -> Delta | None:
+    def _update(self, delta: Delta, touched: Touched, heads: Matches, partitions: Sequence[pa.Array]) -> Delta | None:
         """The change of the result; the heads of the touched partitions are brought up to date."""
-        count = len(sizes)
-        pool = concat_deltas([heads, delta])
-        nothing_old = np.zeros(heads.num_rows, np.int64)
+        partial = self._partial[touched.slots]
+        delta, groups = self._within_boundaries(delta, touched.groups, heads, partial)
+        nothing_old = np.zeros(heads.delta.num_rows, np.int64)
         nothing_new = np.zeros(delta.num_rows, np.int64)
+        pool = concat_deltas([heads.delta, delta])
         ordered = self._order(
             pool,
-            np.concatenate((head_groups, groups)),
-            (np.concatenate((heads.weights, nothing_new)), np.concatenate((nothing_old, delta.weights))),
+            np.concatenate((heads.probe_index, groups)),
+            (np.concatenate((heads.delta.weights, nothing_new)), np.concatenate((nothing_old, delta.weights))),
         )
         old, change = ordered.weights
-        held = sum_weights(ordered.partitions, old, count)
-        complete = held == sizes
-        inside = complete[ordered.partitions] | self._up_to_boundary(ordered, old, count)
+        inside = ~partial[ordered.partitions] | _up_to_boundary(ordered, old, touched.count)
         new = old + np.where(inside, change, 0)
-        # A size that the rows left outside the boundary belong to is larger than the head.
-        after = sum_weights(ordered.partitions, np.maximum(new, 0), count)
-        short = np.zeros(count, np.bool_)
+        sizes = sum_weights(ordered.partitions, np.maximum(new, 0), touched.count)
+        short = np.zeros(touched.count, np.bool_)
         if self._end is not None:
-            whole = complete | (sum_weights(ordered.partitions, new, count) == self._new_sizes(sizes, ordered, count))
-            short = (after < self._end) & ~whole
-        new = self._cut(ordered, new, after)
-        fixed = short[ordered.partitions]
-        emitted = self._chosen(ordered.partitions, np.where(fixed, 0, new)) - self._chosen(ordered.partitions, old)
-        moved = np.where(fixed, 0, new) - old
-        parts = [self._entries(pool, ordered.rows, emitted)]
-        head_parts = [self._entries(pool, ordered.rows, moved)]
+            short = partial & (sizes < self._end)
+            new = self._cut(ordered, new, sizes, touched.slots)
+        new = np.where(short[ordered.partitions], 0, new)
+        emitted = self._chosen(ordered.partitions, new) - self._chosen(ordered.partitions, old)
+        parts = [_entries(pool, ordered.rows, emitted)]
+        head_parts = [_entries(pool, ordered.rows, new - old)]
         if short.any():
-            more, more_heads = self._read_again(np.flatnonzero(short), partitions)
+            more, more_heads = self._read_again(np.flatnonzero(short), touched.slots, partitions)
             parts.append(more)
             head_parts.append(more_heads)
         change_of_heads = merge_parts(head_parts)
@@ -138,41 +132,48 @@ class TopKOperator(Operator):
             self._heads.insert(change_of_heads)
         return merge_parts(parts)
 
-    @staticmethod
-    def _new_sizes(sizes: Integers, ordered: _Ordered, count: int) -> Integers:
-        return np.asarray(sizes + sum_weights(ordered.partitions, ordered.weights[1], count))
+    def _within_boundaries(
+        self, delta: Delta, groups: Integers, heads: Matches, partial: Mask
+    ) -> tuple[Delta, Integers]:
+        """The delta without most of the rows that are beyond the boundary of their partition: judged by one key."""
+        if not partial.any() or not self._keys:
+            return delta, groups
+        key = self._keys[0]
+        column = pa.concat_arrays([heads.delta.columns[key.column], delta.columns[key.column]])
+        if column.null_count:
+            return delta, groups
+        codes = sort_codes(column)
+        if key.descending:
+            codes = ~codes
+        split = heads.delta.num_rows
+        everything = np.ones(split, np.bool_)
+        boundary, _ = best_codes(heads.probe_index, codes[:split], everything, len(partial))
+        kept = np.flatnonzero(~partial[groups] | (codes[split:] <= boundary[groups]))
+        return (delta, groups) if len(kept) == delta.num_rows else (delta.take(kept), groups[kept])
 
-    @staticmethod
-    def _up_to_boundary(ordered: _Ordered, old: Weights, count: int) -> Mask:
-        """Which rows are not greater than the greatest old row of their partition."""
-        boundary = np.full(count, -1, np.int64)
-        present = np.flatnonzero(old)
-        boundary[ordered.partitions[present]] = present
-        return np.arange(len(old)) <= boundary[ordered.partitions]
-
-    def _cut(self, ordered: _Ordered, weights: Weights, sizes: Integers) -> Weights:
-        """Heads of more than 2 * keep rows cut to the rows among the first `keep`."""
-        if self._end is None or not (sizes > 2 * self._keep).any():
+    def _cut(self, ordered: _Ordered, weights: Weights, sizes: Integers, slots: Integers) -> Weights:
+        """Heads of more than 2 * keep rows cut to the rows among the first `keep`; they are partial from now on."""
+        large = sizes > 2 * self._keep
+        if not large.any():
             return weights
         starts = _starts(ordered.partitions, np.maximum(weights, 0))
-        cut = (sizes > 2 * self._keep)[ordered.partitions] & (starts >= self._keep)
-        return np.where(cut, 0, weights)
+        self._partial[slots[large]] = True
+        return np.where(large[ordered.partitions] & (starts >= self._keep), 0, weights)
 
-    def _read_again(self, wanted: Integers, partitions: Sequence[pa.Array]) -> tuple[Delta, Delta]:
+    def _read_again(self, wanted: Integers, slots: Integers, partitions: Sequence[pa.Array]) -> tuple[Delta, Delta]:
         """The result and the heads of whole partitions, from the trace of all rows."""
         assert self._all is not None
-        assert self._end is not None
         positions = pa.array(wanted)
         found = self._all.probe([column.take(positions) for column in partitions], len(wanted))
         ordered = self._order(found.delta, found.probe_index, (found.delta.weights,))
         weights = ordered.weights[0]
-        starts = _starts(ordered.partitions, np.maximum(weights, 0))
-        heads = np.where(starts < self._keep, weights, 0)
+        kept = _starts(ordered.partitions, np.maximum(weights, 0)) < self._keep
+        heads = np.where(kept, weights, 0)
+        partial = np.zeros(len(wanted), np.bool_)
+        partial[ordered.partitions[~kept]] = True
+        self._partial[slots[wanted]] = partial
         chosen = self._chosen(ordered.partitions, heads)
-        return (
-            self._entries(found.delta, ordered.rows, chosen),
-            self._entries(found.delta, ordered.rows, heads),
-        )
+        return _entries(found.delta, ordered.rows, chosen), _entries(found.delta, ordered.rows, heads)
 
     def _chosen(self, partitions: Integers, weights: Weights) -> Weights:
         """How often each ordered row is in its partition's result."""
@@ -183,31 +184,29 @@ class TopKOperator(Operator):
             ends = np.minimum(ends, self._end)
         return np.maximum(ends - np.maximum(starts, self._start), 0)
 
-    @staticmethod
-    def _entries(pool: Delta, rows: Integers, weights: Weights) -> Delta:
-        kept = np.flatnonzero(weights)
-        return Delta(pool.take(rows[kept]).columns, weights[kept])
-
     def _order(self, pool: Delta, partitions: Integers, weights: tuple[Weights, ...]) -> _Ordered:
         """Rows sorted by partition, keys and all columns, equal ones merged, those without any weight left out."""
         keys: list[Words] = [partitions.astype(np.uint64)]
-        codes: dict[int, Words] = {}
         for key in self._keys:
             column = pool.columns[key.column]
-            codes[key.column] = sort_codes(column)
             valid = validity(column)
             if valid is not None:
                 keys.append((valid if key.nulls_first else ~valid).astype(np.uint64))
-            keys.append(~codes[key.column] if key.descending else codes[key.column])
-        first_tie = len(keys)
-        for c, column in enumerate(pool.columns):
-            keys.append(codes[c] if c in codes else sort_codes(column))
+            codes = sort_codes(column)
+            keys.append(~codes if key.descending else codes)
         order = np.lexsort(tuple(reversed(keys)))
-        first = np.zeros(len(order), np.bool_)
-        first[:1] = True
-        for tie in (keys[0], *keys[first_tie:]):
-            ordered = tie[order]
-            first[1:] |= ordered[1:] != ordered[:-1]
+        first = _differences(keys, order)
+        if not first.all():
+            tied = ~first
+            tied[:-1] |= tied[1:]
+            places = np.flatnonzero(tied)
+            rows = order[places]
+            positions = pa.array(rows)
+            ties = [np.cumsum(first)[places].astype(np.uint64)]
+            ties += [sort_codes(pool.columns[c].take(positions)) for c in self._ties]
+            settled = np.lexsort(tuple(reversed(ties)))
+            order[places] = rows[settled]
+            first[places] = _differences(ties, settled)
         starts = np.flatnonzero(first)
         totals = tuple(np.add.reduceat(w[order], starts) if len(starts) else w[:0] for w in weights)
         rows = order[starts]
@@ -221,7 +220,30 @@ class TopKOperator(Operator):
     @property
     def state_bytes(self) -> int:
         traces = self._heads.nbytes + (0 if self._all is None else self._all.nbytes)
-        return traces + self._index.nbytes + self._sizes.nbytes
+        return traces + self._index.nbytes + self._sizes.nbytes + self._partial.nbytes
+
+
+def _entries(pool: Delta, rows: Integers, weights: Weights) -> Delta:
+    kept = np.flatnonzero(weights)
+    return Delta(pool.take(rows[kept]).columns, weights[kept])
+
+
+def _differences(keys: Sequence[Words], order: Integers) -> Mask:
+    """Which ordered rows differ from the one before, in any of the keys."""
+    first = np.zeros(len(order), np.bool_)
+    first[:1] = True
+    for key in keys:
+        ordered = key[order]
+        first[1:] |= ordered[1:] != ordered[:-1]
+    return first
+
+
+def _up_to_boundary(ordered: _Ordered, old: Weights, count: int) -> Mask:
+    """Which rows are not greater than the greatest old row of their partition."""
+    boundary = np.full(count, -1, np.int64)
+    present = np.flatnonzero(old)
+    boundary[ordered.partitions[present]] = present
+    return np.arange(len(old)) <= boundary[ordered.partitions]
 
 
 def _starts(partitions: Integers, counts: Integers) -> Integers:

@@ -30,7 +30,8 @@ class GroupBatch:
     """Rows and the groups that they belong to.
 
     `groups[i]` is the number of row i's group among the `num_groups` touched ones, `slots[g]` the slot of group g,
-    `keys` the group columns with one row per touched group. Slots are below `capacity`.
+    `keys` the group columns with one row per touched group. Slots are below `capacity`. `advanced` has the identities
+    of shared state that this batch has been added to.
     """
 
     columns: tuple[pa.Array, ...]
@@ -39,6 +40,7 @@ class GroupBatch:
     slots: Integers
     keys: tuple[pa.Array, ...]
     capacity: int
+    advanced: set[int] = field(default_factory=set)
     _masked: dict[tuple[int | None, tuple[int, ...]], Weights] = field(default_factory=dict)
 
     @property
@@ -152,7 +154,8 @@ class LinearAccumulator(Accumulator):
     def vacant(self, slots: Integers) -> Mask:
         empty = np.ones(len(slots), np.bool_)
         for member in self._state:
-            empty &= (member[slots] == 0).reshape(len(slots), -1).all(axis=1)
+            zero = member[slots] == 0
+            empty &= zero if zero.ndim == 1 else zero.all(axis=1)
         return empty
 
     def clear(self, slots: Integers) -> None:

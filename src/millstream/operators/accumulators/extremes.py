@@ -8,8 +8,9 @@ code wins, MIN negates codes.
 Winners of at most 64 bits are kept as codes in an array (`WordExtreme`), others as rows of a trace keyed by slot
 (`ValueExtreme`). Append-only inputs need no candidates.
 
-Known rough edge: rows of negative multiplicity (deletions of absent rows) are ignored when a group is looked up, but a
-later insertion that only makes up for one may win until the group is looked up again.
+A deletion may come before its insertion. Where a look-up finds a value of negative multiplicity that would beat the
+winner, the group is in *debt*: an insertion of that value only makes up for it, so such groups are looked up each time
+they are touched. (Debts below the winner are found by the look-up that the winner's deletion causes.)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from millstream.operators.accumulators.base import Accumulator, GroupBatch
 from millstream.operators.arrays import Integers, Mask, Words, fixed_values
-from millstream.operators.kernels import best_codes
+from millstream.operators.kernels import best_codes, sum_weights
 from millstream.operators.ordering import from_word_codes, row_codes, word_codes
 from millstream.operators.slots import grown
 from millstream.zset.consolidate import consolidate
@@ -50,7 +51,6 @@ class Candidates:
         self._width = len(key_types)
         self._trace = Trace((*key_types, *value_types), range(self._width), seeds)
         self._seeds = seeds
-        self._seen: GroupBatch | None = None
 
     def weights(self, batch: GroupBatch) -> Weights:
         """The weights of the rows that take part."""
@@ -62,9 +62,9 @@ class Candidates:
 
     def advance(self, batch: GroupBatch) -> None:
         """Adds the batch, once however many calls share this."""
-        if self._seen is batch:
+        if id(self) in batch.advanced:
             return
-        self._seen = batch
+        batch.advanced.add(id(self))
         weights = self.weights(batch)
         rows = np.flatnonzero(weights)
         if not len(rows):
@@ -94,31 +94,48 @@ class Candidates:
         return self._trace.nbytes
 
 
-def pick_winners(groups: Integers, codes: Words, weights: Weights, num_groups: int) -> Integers:
-    """The row with the greatest code of positive total weight in each group, -1 for none.
+@dataclass(frozen=True, slots=True)
+class Winners:
+    """Per group: the row of the winner, -1 for none, and whether a value of negative multiplicity would beat it."""
+
+    rows: Integers
+    debt: Mask
+
+
+def pick_winners(groups: Integers, codes: Words, weights: Weights, num_groups: int) -> Winners:
+    """The row with the greatest code of positive total weight in each group.
 
     Entries with equal codes add up. Tries the greatest code first: it rarely is one whose weights cancel.
     """
     alive = weights != 0
+    debt = np.zeros(num_groups, np.bool_)
     if weights.min(initial=0) >= 0:
-        return np.asarray(best_codes(groups, codes, alive, num_groups)[1])
+        return Winners(best_codes(groups, codes, alive, num_groups)[1], debt)
     for _ in range(6):
         best, rows = best_codes(groups, codes, alive, num_groups)
         at_best = alive & (codes == best[groups])
-        totals = np.zeros(num_groups, np.int64)
-        np.add.at(totals, groups[at_best], weights[at_best])
+        totals = sum_weights(groups, np.where(at_best, weights, 0), num_groups)
         cancelled = (totals <= 0) & (rows >= 0)
         if not cancelled.any():
-            return np.asarray(rows)
+            return Winners(rows, debt)
+        debt |= totals < 0
         alive &= ~(at_best & cancelled[groups])
     order = np.lexsort((codes, groups))
     first = np.ones(len(order), np.bool_)
     first[1:] = (groups[order][1:] != groups[order][:-1]) | (codes[order][1:] != codes[order][:-1])
     starts = np.flatnonzero(first)
-    present = order[starts[np.add.reduceat(weights[order], starts) > 0]]
+    totals = np.add.reduceat(weights[order], starts)
+    candidates = order[starts]
     winners = np.full(num_groups, -1, np.int64)
-    winners[groups[present]] = present
-    return winners
+    place = np.full(num_groups, -1, np.int64)
+    present = np.flatnonzero(totals > 0)
+    winners[groups[candidates[present]]] = candidates[present]
+    place[groups[candidates[present]]] = present
+    owing = np.flatnonzero(totals < 0)
+    owners = groups[candidates[owing]]
+    debt = np.zeros(num_groups, np.bool_)
+    debt[owners[owing > place[owners]]] = True
+    return Winners(winners, debt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +190,12 @@ class WordExtreme(Accumulator):
         self._append_only = append_only
         self._codes: Words = np.zeros(64, np.uint64)
         self._held: Mask = np.zeros(64, np.bool_)
+        self._debt: Mask = np.zeros(64, np.bool_)
 
     def update(self, batch: GroupBatch) -> WordUpdate:
         self._codes = grown(self._codes, batch.capacity)
         self._held = grown(self._held, batch.capacity)
+        self._debt = grown(self._debt, batch.capacity)
         if not self._append_only:
             self._candidates.advance(batch)
         codes = word_codes(self._candidates.values(batch)[0]) ^ self._flip
@@ -185,27 +204,28 @@ class WordExtreme(Accumulator):
         contest = _contest(batch, codes, weights, old_held, old_codes, self._append_only)
         new_codes = np.where(contest.wins, codes[contest.challenger], old_codes) if len(codes) else old_codes.copy()
         new_held = old_held | contest.wins
-        doubtful = np.flatnonzero(contest.doubtful)
+        doubtful = np.flatnonzero(contest.doubtful | self._debt[batch.slots])
         if len(doubtful):
             groups, found = self._candidates.of_groups(batch, doubtful)
             found_codes = word_codes(found.columns[0]) ^ self._flip
             winners = pick_winners(groups, found_codes, found.weights, len(doubtful))
-            new_held[doubtful] = winners >= 0
-            new_codes[doubtful] = np.where(winners >= 0, found_codes[winners], 0) if len(found_codes) else 0
+            new_held[doubtful] = winners.rows >= 0
+            new_codes[doubtful] = np.where(winners.rows >= 0, found_codes[winners.rows], 0) if len(found_codes) else 0
+            self._debt[batch.slots[doubtful]] = winners.debt
         self._codes[batch.slots] = new_codes
         self._held[batch.slots] = new_held
         flip = self._flip
         return WordUpdate(self._candidates.value_types[0], (old_codes ^ flip, new_codes ^ flip), (old_held, new_held))
 
     def vacant(self, slots: Integers) -> Mask:
-        return ~self._held[slots]
+        return ~(self._held[slots] | self._debt[slots])
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: a vacant slot holds no winner."""
 
     @property
     def nbytes(self) -> int:
-        return self._codes.nbytes + self._held.nbytes
+        return self._codes.nbytes + self._held.nbytes + self._debt.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +253,12 @@ class ValueExtreme(Accumulator):
         self._append_only = append_only
         self._winners = Trace((pa.int64(), *candidates.value_types), (0,), seeds)
         self._held: Mask = np.zeros(64, np.bool_)
+        self._debt: Mask = np.zeros(64, np.bool_)
         self._seeds = seeds
 
     def update(self, batch: GroupBatch) -> ValueUpdate:
         self._held = grown(self._held, batch.capacity)
+        self._debt = grown(self._debt, batch.capacity)
         if not self._append_only:
             self._candidates.advance(batch)
         count = batch.num_groups
@@ -250,11 +272,12 @@ class ValueExtreme(Accumulator):
         part = GroupBatch(batch.columns, weights[rows], batch.groups[rows], batch.slots, batch.keys, batch.capacity)
         contest = _contest(part, codes[start:], weights[rows], before >= 0, winner, self._append_only)
         after = np.where(contest.wins, contest.challenger + start, before)
-        doubtful = np.flatnonzero(contest.doubtful)
+        doubtful = np.flatnonzero(contest.doubtful | self._debt[batch.slots])
         if len(doubtful):
             groups, found = self._candidates.of_groups(batch, doubtful)
             winners = pick_winners(groups, self._codes(found.columns), found.weights, len(doubtful))
-            after[doubtful] = np.where(winners >= 0, winners + len(codes), -1)
+            after[doubtful] = np.where(winners.rows >= 0, winners.rows + len(codes), -1)
+            self._debt[batch.slots[doubtful]] = winners.debt
             pool = self._join_pools(Delta(pool, np.ones(len(codes), np.int64)), found.columns)
             codes = self._codes(pool)
         changed = (before >= 0) != (after >= 0)
@@ -302,7 +325,7 @@ class ValueExtreme(Accumulator):
         self._held[slots] = after >= 0
 
     def vacant(self, slots: Integers) -> Mask:
-        return ~self._held[slots]
+        return ~(self._held[slots] | self._debt[slots])
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: a vacant slot has no row in the trace of winners."""
@@ -313,4 +336,4 @@ class ValueExtreme(Accumulator):
 
     @property
     def nbytes(self) -> int:
-        return self._winners.nbytes + self._held.nbytes
+        return self._winners.nbytes + self._held.nbytes + self._debt.nbytes

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.accumulators.base import GroupBatch, LinearAccumulator, State
-from millstream.operators.accumulators.sums import two_sum
+from millstream.operators.accumulators.sums import add_floats
 from millstream.operators.arrays import Words, decimal_array, decimal_words, fixed_array, fixed_values
 from millstream.operators.kernels import add_wide, sum_floats, sum_weights, sum_wide
 from millstream.types import Kind, SqlType, arrow_type
@@ -172,7 +172,7 @@ class FloatSpread(LinearAccumulator):
     def __init__(
         self, pair: tuple[int, int], arguments: Sequence[int], filter_column: int | None, mode: str, result: SqlType
     ) -> None:
-        super().__init__([(np.int64, 1), (np.float64, 2), (np.float64, 2), (np.float64, 2), (np.int64, 1)])
+        super().__init__([(np.int64, 1), (np.float64, 3), (np.float64, 3), (np.float64, 3), (np.int64, 1)])
         self._pair = pair
         self._arguments = tuple(arguments)
         self._filter = filter_column
@@ -197,14 +197,12 @@ class FloatSpread(LinearAccumulator):
 
     def add(self, before: tuple[State, ...], more: tuple[State, ...]) -> tuple[State, ...]:
         counts = before[0] + more[0]
-        pairs = [two_sum(a, b) for a, b in zip(before[1:4], more[1:4], strict=True)]
-        for pair in pairs:
-            pair[counts == 0] = 0.0
-        return counts, *pairs, before[4] + more[4]
+        sums = [add_floats(a, b, counts) for a, b in zip(before[1:4], more[1:4], strict=True)]
+        return counts, *sums, before[4] + more[4]
 
     def finish(self, *state: State) -> pa.Array:
         n = state[0]
-        x, y, xy = (pair.sum(axis=1) for pair in state[1:4])
+        x, y, xy = (sums[:, 0] + sums[:, 1] for sums in state[1:4])
         divisor = n - 1 if self._mode.startswith("sample") else n
         valid = (n != 0) & (divisor != 0)
         with np.errstate(all="ignore"):

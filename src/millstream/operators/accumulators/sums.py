@@ -4,10 +4,11 @@
 |---|---|---|
 | integers of at most 32 bits, months | count, int64 | range checked; AVG truncates |
 | BIGINT, UBIGINT, DECIMAL, durations | count, 192-bit integer | exact, range checked; AVG truncates |
-| REAL, DOUBLE | count, sum of finite values as a pair of doubles, counts of NaN and infinities | rounded once |
+| REAL, DOUBLE | count, sum of finite values and largest magnitude, counts of NaN and infinities | rounded once |
 
-Integer states are exact, so deletions undo insertions. The pair of doubles keeps 106 bits: a deletion leaves an error
-of relative size 2^-106 of the largest sum on the way, and when no value is left the pair is set to zero.
+Integer states are exact, so deletions undo insertions. Floats are summed in pairs of doubles, which keep 106 bits: a
+deletion leaves an error of relative size 2^-106 of the largest sum on the way. When no value is left, what remains is
+such an error and becomes zero, unless it is too large for one: then deletions came before insertions that are to come.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import FLOATS, INTEGER_BITS, LONG_INTERVALS
 
 _SIGN = np.uint64(63)
+# More than the sum of all rounding errors, relative to the largest value, and less than any value that matters.
+_ERROR = 2.0**-60
 
 
 def sum_accumulator(average: bool, argument: int, filter_column: int | None, result: SqlType) -> LinearAccumulator:
@@ -51,15 +54,20 @@ def sum_accumulator(average: bool, argument: int, filter_column: int | None, res
     return WideSum(average, argument, filter_column, result)
 
 
-def two_sum(a: State, b: State) -> State:
-    """The sums of pairs (value, error), renormalised (Knuth's two-sum)."""
+def add_floats(before: State, more: State, count: Integers) -> State:
+    """The sums of states (value, error, largest magnitude), renormalised (Knuth's two-sum). Where `count` says that no
+    values are left, errors become zero."""
     with np.errstate(all="ignore"):
-        total = a[:, 0] + b[:, 0]
-        virtual = total - a[:, 0]
-        error = (a[:, 0] - (total - virtual)) + (b[:, 0] - virtual) + a[:, 1] + b[:, 1]
+        total = before[:, 0] + more[:, 0]
+        virtual = total - before[:, 0]
+        error = (before[:, 0] - (total - virtual)) + (more[:, 0] - virtual) + before[:, 1] + more[:, 1]
         high = total + error
         low = error - (high - total)
-    return np.stack((high, np.where(np.isfinite(low), low, 0.0)), axis=1)
+        largest = np.maximum(np.maximum(before[:, 2], more[:, 2]), np.abs(high))
+        remainder = ~(np.abs(high) > largest * _ERROR)
+    result = np.stack((high, np.where(np.isfinite(low), low, 0.0), largest), axis=1)
+    result[(count == 0) & (remainder | ~np.isfinite(high))] = 0.0
+    return result
 
 
 class _Sum(LinearAccumulator):
@@ -172,7 +180,7 @@ class FloatSum(LinearAccumulator):
     """Floats, summed in pairs of doubles."""
 
     def __init__(self, average: bool, argument: int, filter_column: int | None, result: SqlType) -> None:
-        super().__init__([(np.int64, 1), (np.float64, 2), (np.int64, 3)])
+        super().__init__([(np.int64, 1), (np.float64, 3), (np.int64, 3)])
         self._average = average
         self._argument = argument
         self._filter = filter_column
@@ -186,14 +194,12 @@ class FloatSum(LinearAccumulator):
 
     def add(self, before: tuple[State, ...], more: tuple[State, ...]) -> tuple[State, ...]:
         count: Integers = before[0] + more[0]
-        pair = two_sum(before[1], more[1])
-        pair[count == 0] = 0.0
-        return count, pair, before[2] + more[2]
+        return count, add_floats(before[1], more[1], count), before[2] + more[2]
 
     def finish(self, *state: State) -> pa.Array:
-        count, pair, specials = state
+        count, sums, specials = state
         nan = (specials[:, 0] != 0) | ((specials[:, 1] != 0) & (specials[:, 2] != 0))
-        total = np.where(specials[:, 1] != 0, np.inf, np.where(specials[:, 2] != 0, -np.inf, pair.sum(axis=1)))
+        total = np.where(specials[:, 1] != 0, np.inf, np.where(specials[:, 2] != 0, -np.inf, sums[:, 0] + sums[:, 1]))
         total = np.where(nan, np.nan, total)
         with np.errstate(all="ignore"):
             if self._average:
