@@ -52,10 +52,21 @@ def test_cross_join(kind, residual, steps):
     check(join(kind, (), residual=residual), steps)
 
 
+QUOTIENT = build_call("/", (Literal(INTEGER, 6), ColumnRef(INTEGER, WIDTH)))
+FALLIBLE = build_call("<", (QUOTIENT, Literal(INTEGER, 4)))
+
+
+@pytest.mark.parametrize("kind", list(JoinKind))
+@pytest.mark.parametrize("left_goes", [True, False], ids=["left goes", "right goes"])
+def test_a_residual_is_not_evaluated_on_rows_that_never_met(kind, left_goes):
+    """One side's row is deleted in the step that brings the other side's row."""
+    left, right, other = ("t", (0, 1, None, None, None, None)), ("u", (0, 1, None)), ("u", (2, 1, "x"))
+    gone, new = (left, right) if left_goes else (right, left)
+    check(join(kind, (1,), residual=FALLIBLE), [[(*gone, 1)], [(*gone, -1), (*new, 1), (*new, 1), (*other, 1)]])
+
+
 def test_a_residual_that_fails_on_deleted_rows_does_not_surface():
-    quotient = build_call("/", (Literal(INTEGER, 6), ColumnRef(INTEGER, WIDTH)))
-    residual = build_call("<", (quotient, Literal(INTEGER, 4)))
-    circuit = circuit_of(join(JoinKind.LEFT, (1,), residual=residual))
+    circuit = circuit_of(join(JoinKind.LEFT, (1,), residual=FALLIBLE))
     bad = ("u", (0, 1, None))
     # The filler keeps the deletion in a run of its own, so that it is still in the trace when it is probed.
     filler = [("u", (9, n, None), 1) for n in range(100, 300)]

@@ -63,6 +63,7 @@ def expand(bag: Bag) -> Iterable[Row]:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
+    "/": lambda a, b: math.trunc(Fraction(a, b)),
     "<": lambda a, b: order(a) < order(b),
     "=": lambda a, b: order(a) == order(b),
     ">": lambda a, b: order(a) > order(b),

@@ -10,6 +10,9 @@ only side X changing by dX, and Y the other side as it is:
 * unmatched rows of X, if X is padded: those rows of dX that have no match in Y;
 * unmatched rows of Y, if Y is padded: rows of Y whose match count leaves or reaches zero because of dX.
 
+Where the residual may fail there are up to four: deletions from the right and from the left, then insertions. So no
+pair is looked at that exists neither before nor after the step.
+
 State. A trace of each side that is ever probed, keyed by the join key; rows that can match nothing (a NULL in a key
 that is not null-safe) are not kept. Match counts: without residual a row's count is the number of rows of its key on
 the other side, so one count per key (`_KeyCounts`) is enough; with residual each row has its own (`_RowMatches`).
@@ -27,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.errors import EvaluationError
-from millstream.expressions.evaluate import EvaluationContext, compile_predicate
+from millstream.expressions.evaluate import EvaluationContext, compile_predicate, may_fail
 from millstream.expressions.nodes import Expression
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import Inputs, Operator, merge_parts
@@ -66,6 +69,11 @@ class _Side:
         return tuple(pa.nulls(count, t) for t in self.types)
 
 
+def _by_sign(delta: Delta) -> tuple[Delta, Delta]:
+    """The deletions and the insertions of a delta."""
+    return delta.filter(delta.weights < 0), delta.filter(delta.weights > 0)
+
+
 class JoinOperator(Operator):
     """`kind` joins of left and right on pairwise equal key columns; see plan.nodes.Join for the details."""
 
@@ -87,6 +95,7 @@ class JoinOperator(Operator):
         self._null_safe = tuple(null_safe)
         self._seeds = seeds
         self._residual: Residual | None = None if residual is None else compile_predicate(residual)
+        self._fallible = residual is not None and may_fail(residual)
         left_padded = self._one_sided or kind in (JoinKind.LEFT, JoinKind.FULL)
         right_padded = kind in (JoinKind.RIGHT, JoinKind.FULL)
         self._left = _Side(left_types, left_keys, left_padded, True, seeds)
@@ -101,11 +110,16 @@ class JoinOperator(Operator):
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         left, right = inputs
+        rounds = [(left, right)]
+        if self._fallible and left is not None and right is not None:
+            left, right = (consolidate(delta, self._seeds) for delta in (left, right))
+            rounds = list(zip(_by_sign(left), _by_sign(right), strict=True))
         parts: list[Delta | None] = []
-        if right is not None and right.num_rows:
-            parts += self._change(self._right, self._left, right, context)
-        if left is not None and left.num_rows:
-            parts += self._change(self._left, self._right, left, context)
+        for left, right in rounds:
+            if right is not None and right.num_rows:
+                parts += self._change(self._right, self._left, right, context)
+            if left is not None and left.num_rows:
+                parts += self._change(self._left, self._right, left, context)
         return merge_parts(parts)
 
     def _change(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:

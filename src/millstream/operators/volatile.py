@@ -2,7 +2,8 @@
 
 When the time has changed since the last step, every row of the input may map to something else. So the input is kept,
 and the output is recomputed: retract what was there, insert what is there now. O(state) for each new time; the sql
-room warns about it. Rows that do not change cancel when the delta is consolidated here.
+room warns about it. Rows that do not change cancel when the delta is consolidated here. While the time stands still,
+the operator is the linear one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.base import Inputs, Operator, merge_parts
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
@@ -30,25 +31,31 @@ class VolatileOperator(Operator):
         self._seeds = seeds
         self._trace = Trace(types, range(len(types)), seeds)
         self._now: int | None = None
-        self._last: Delta | None = None
+        # What was emitted at this time; the parts sum up to the present output.
+        self._emitted: list[Delta] = []
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is not None:
             self._trace.insert(delta)
-        if delta is None and context.now_us == self._now:
-            return None
+        if context.now_us == self._now:
+            return None if delta is None else self._emit(delta, context)
         self._now = context.now_us
-        new = self._linear.step([self._trace.snapshot().to_delta()], context)
-        parts = [] if self._last is None else [self._last.negate()]
-        if new is not None:
-            parts.append(new)
-        self._last = new
-        return consolidate(concat_deltas(parts), self._seeds) if parts else None
+        parts: list[Delta | None] = [emitted.negate() for emitted in self._emitted]
+        self._emitted.clear()
+        parts.append(self._emit(self._trace.snapshot().to_delta(), context))
+        change = merge_parts(parts)
+        return None if change is None else consolidate(change, self._seeds)
+
+    def _emit(self, delta: Delta, context: EvaluationContext) -> Delta | None:
+        result = self._linear.step([delta], context)
+        if result is not None and result.num_rows:
+            self._emitted.append(result)
+        return result
 
     @property
     def state_rows(self) -> int:
-        return self._trace.num_rows + (0 if self._last is None else self._last.num_rows)
+        return self._trace.num_rows + sum(emitted.num_rows for emitted in self._emitted)
 
     @property
     def state_bytes(self) -> int:
