@@ -13,7 +13,6 @@ from millstream import __version__
 from millstream.cli import remote, run_program
 from millstream.cli.render import Output
 from millstream.errors import MillstreamError
-from millstream.manager.serve import serve as serve_manager
 
 app = typer.Typer(
     name="millstream",
@@ -49,6 +48,8 @@ def serve(
     data_dir: Annotated[Path, typer.Option(help="Where pipelines and their state are kept.")] = Path("~/.millstream"),
 ) -> None:
     """Start the server: the REST API under /v0."""
+    from millstream.manager.serve import serve as serve_manager  # the server's libraries only where they are needed
+
     serve_manager(host, port, data_dir.expanduser())
 
 
