@@ -95,7 +95,11 @@ class Pipeline:
         """Call `callback(changes)` after every step that changes the relation, with an Arrow table like that of
         `changes`, in the thread that runs the step. The result, when called, ends it."""
         name = self._relation(relation)
-        return self._controller.listen(name, lambda _, delta: callback(self._weighted(name, delta)))
+
+        def listener(_step: int, delta: Delta) -> None:
+            callback(self._weighted(name, delta))
+
+        return self._controller.listen(name, listener)
 
     # ---- reading --------------------------------------------------------------------------------------------------
 

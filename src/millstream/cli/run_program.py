@@ -139,7 +139,8 @@ def _print_view(name: str, view: pa.Table, limit: int) -> None:
 
 
 def _json_rows(view: pa.Table) -> list[dict[str, Any]]:
-    return view.to_pylist()  # type: ignore[no-any-return] # Arrow has no type stubs
+    rows: list[dict[str, Any]] = view.to_pylist()
+    return rows
 
 
 def _write(directory: Path, file_format: FileFormat, views: dict[str, pa.Table]) -> None:
