@@ -122,6 +122,10 @@ def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
             for row, count in inputs[0].items():
                 for window in _windows(plan, row[plan.time_column]):
                     result[row + window] += count
+        case nodes.Unnest():
+            for row, count in inputs[0].items():
+                for element in _elements(plan, row[plan.column]):
+                    result[tuple(row[k] for k in plan.kept) + element] += count
         case _:
             raise AssertionError(plan)
     return Counter({row: count for row, count in result.items() if count})
@@ -277,3 +281,17 @@ def _windows(plan: nodes.Hop, time: int | None) -> Iterable[Row]:
     for _ in range(-(-plan.size_us // plan.slide_us)):
         yield (start, start + plan.size_us)
         start += plan.slide_us
+
+
+def _elements(plan: nodes.Unnest, collection: tuple[Any, ...] | None) -> Iterable[Row]:
+    sql_type = plan.input.schema[plan.column].type
+    for position, element in enumerate(collection or (), 1):
+        if sql_type.kind is Kind.MAP:
+            yield element
+            continue
+        assert sql_type.component is not None
+        fields = len(sql_type.component.fields)
+        cells = (element,)
+        if fields:
+            cells = (None,) * fields if element is None else tuple(v for _, v in element)
+        yield cells + ((position,) if plan.ordinality else ())

@@ -24,6 +24,7 @@ from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.set_operations import SetOperator
 from millstream.operators.topk import TopKOperator
 from millstream.operators.union import UnionOperator
+from millstream.operators.unnest import UnnestOperator
 from millstream.operators.values import ValuesOperator
 from millstream.operators.volatile import VolatileOperator
 from millstream.plan.nodes import (
@@ -40,6 +41,7 @@ from millstream.plan.nodes import (
     Scan,
     TopK,
     UnionAll,
+    Unnest,
     Values,
 )
 from millstream.plan.program import Program
@@ -118,6 +120,8 @@ class _Builder:
             parameters = (plan.time_column, plan.slide_us, plan.size_us, plan.offset_us)
             append_only = self.nodes[inputs[0]].append_only
             return self._node("hop", parameters, inputs, lambda: HopOperator(*parameters), append_only)
+        if isinstance(plan, Unnest):
+            return self._unnest(plan, inputs[0])
         return self._stateful(plan, inputs)
 
     def _node(
@@ -170,6 +174,16 @@ class _Builder:
         volatile = any(uses_now(e) for row in plan.rows for e in row)
         return self._node(
             "values", (plan.rows, types), (), lambda: ValuesOperator(plan.rows, types, volatile), not volatile
+        )
+
+    def _unnest(self, plan: Unnest, source: int) -> int:
+        ordinality = arrow_type(plan.schema[-1].type) if plan.ordinality else None
+        return self._node(
+            "unnest",
+            (plan.column, plan.kept, plan.ordinality),
+            (source,),
+            lambda: UnnestOperator(plan.column, plan.kept, ordinality),
+            self.nodes[source].append_only,
         )
 
     def _join(self, plan: Join) -> int:

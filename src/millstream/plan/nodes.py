@@ -225,3 +225,22 @@ class Hop(Plan):
     @property
     def inputs(self) -> tuple[Plan, ...]:
         return (self.input,)
+
+
+@dataclass(frozen=True)
+class Unnest(Plan):
+    """UNNEST of the array or map `column` of input: each row once per element. Output: the columns `kept` of input,
+    then the element (its fields if it is a struct; key and value of a map), then, with `ordinality`, its position from
+    1. NULL and empty collections give no row, NULL elements are kept."""
+
+    input: Plan
+    column: int
+    kept: tuple[int, ...]
+    ordinality: bool = False
+
+    def __post_init__(self) -> None:
+        assert not (self.ordinality and self.input.schema[self.column].type.key is not None)
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)

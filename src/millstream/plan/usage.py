@@ -14,6 +14,7 @@ from millstream.plan.nodes import (
     Project,
     Scan,
     UnionAll,
+    Unnest,
 )
 
 Usage = dict[str, set[int]]
@@ -49,6 +50,8 @@ def input_columns(plan: Plan, wanted: set[int]) -> tuple[set[int], ...]:
         return tuple(set(wanted) for _ in plan.operands)
     if isinstance(plan, Hop):
         return ({i for i in wanted if i < len(plan.input.schema)} | {plan.time_column},)
+    if isinstance(plan, Unnest):
+        return ({plan.kept[i] for i in wanted if i < len(plan.kept)} | {plan.column},)
     # rows are told apart by all their columns: DISTINCT, EXCEPT, INTERSECT, and the tie-break of TopK
     return tuple(set(range(len(child.schema))) for child in plan.inputs)
 
