@@ -1,0 +1,1 @@
+"""Queries by family. Each is a view of ours and a query of DuckDB."""
