@@ -305,7 +305,10 @@ def _changes(program: Program, script: Script, block: Block) -> ChangeBatch:
 
 
 def _show_rows(rows: pa.Table, types: Sequence[SqlType]) -> list[str]:
-    columns = [[show(value, kind) for value in column.to_pylist()] for column, kind in zip(rows.columns, types)]
+    columns = [
+        [show(value, sql_type) for value in column.to_pylist()]
+        for column, sql_type in zip(rows.columns, types, strict=True)
+    ]
     return [" | ".join(row) for row in zip(*columns, strict=True)]
 
 
