@@ -25,6 +25,7 @@ from millstream.plan.program import Program, Table, View
 from millstream.sql.compile import compile_program
 from millstream.sql.identifiers import canonical_name
 from millstream.types import arrow_schema
+from millstream.types.variant import untagged
 from millstream.zset.changes import Operation
 from millstream.zset.delta import Delta
 
@@ -215,7 +216,8 @@ class Pipeline:
         schema = arrow_schema((column.name, column.type) for column in columns)
         if delta is None:
             delta = Delta.empty(schema.types)
-        rows = publish_table(pa.Table.from_arrays(list(delta.columns), schema=schema))
+        data = [untagged(values, column.type) for values, column in zip(delta.columns, columns, strict=True)]
+        rows = publish_table(pa.Table.from_arrays(data, schema=schema))
         return rows.append_column(WEIGHT_COLUMN, pa.array(delta.weights, pa.int64()))
 
     def _insert(self, table: Table, rows: pa.Table) -> int:

@@ -74,11 +74,6 @@ REFUSED: dict[str, str] = {
 MISSING: dict[str, str] = {
     **dict.fromkeys(("TRANSFORM", "ARRAY_EXISTS"), "needs lambdas"),
     **dict.fromkeys(("VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP"), "needs lambdas"),
-    **dict.fromkeys(
-        (f"JSON_EACH_{kind}" for kind in ["BIGINT", "STRING", "BOOLEAN", "DATE", "TIME", "TIMESTAMP"]), "not built"
-    ),
-    **dict.fromkeys(("JSON_OBJECT_KEYS", "JSON_KEYS", "VARIANT_MERGE"), "not built"),
-    "TYPEOF": "VARIANT values do not know their run-time type",
     **dict.fromkeys(("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"), "not built"),
 }
 """Scalar functions that the dialect has and this registry lacks."""

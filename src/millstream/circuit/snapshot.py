@@ -10,6 +10,7 @@ import pyarrow as pa
 from millstream.errors import MillstreamError
 from millstream.plan.nodes import Schema
 from millstream.types import arrow_schema
+from millstream.types.variant import untagged
 from millstream.zset.delta import Delta
 from millstream.zset.trace import TraceSnapshot
 
@@ -41,9 +42,11 @@ class CircuitSnapshot:
         raise MillstreamError("UnknownRelation", f"unknown relation '{name}'", {"relation": name}, 404)
 
     def table(self, name: str) -> pa.Table:
-        """The relation as an Arrow table with the columns' SQL names; a row of multiplicity n occurs n times."""
+        """The relation as an Arrow table with the columns' SQL names and VARIANTs as JSON; a row of multiplicity n
+        occurs n times."""
         delta = self.delta(name)
         if len(delta.weights) and (delta.weights.min() < 1 or delta.weights.max() > 1):
             delta = delta.take(np.repeat(np.arange(delta.num_rows), np.maximum(delta.weights, 0)))
         schema = arrow_schema((column.name, column.type) for column in self._schemas[name])
-        return pa.Table.from_arrays(list(delta.columns), schema=schema)
+        columns = [untagged(data, c.type) for data, c in zip(delta.columns, self._schemas[name], strict=True)]
+        return pa.Table.from_arrays(columns, schema=schema)

@@ -28,6 +28,7 @@ from millstream.types.sql_type import (
     STRINGS,
     VARBINARY,
     VARCHAR,
+    VARIANT,
     array,
     decimal,
     map_of,
@@ -123,6 +124,8 @@ def _comparison(a: SqlType, b: SqlType, operator: str) -> SqlType | None:
         return _string_union(a, b)
     if a.is_binary and b.is_binary:
         return VARBINARY
+    if Kind.VARIANT in (a.kind, b.kind):  # compared with its run-time type, so only like values are equal
+        return VARIANT
     for left, right in ((a, b), (b, a)):
         if left.is_string:
             return _string_comparison(right)

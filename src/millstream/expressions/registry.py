@@ -27,6 +27,7 @@ from millstream.expressions.functions import (
     patterns,
     periods,
     strings,
+    variants,
 )
 from millstream.expressions.functions.comparison import check_between
 from millstream.expressions.nodes import Expression
@@ -63,6 +64,7 @@ FUNCTIONS: dict[str, Function] = {
     **arrays.FUNCTIONS,
     **periods.FUNCTIONS,
     **formats.FUNCTIONS,
+    **variants.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(
@@ -70,9 +72,7 @@ NOT_BUILT = frozenset(
         *("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"),
         *("DATE", "TIME", "TIMESTAMP"),
         *("TRANSFORM", "ARRAY_EXISTS"),
-        *("TYPEOF", "VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP", "VARIANT_MERGE"),
-        *("JSON_EACH_BIGINT", "JSON_EACH_STRING", "JSON_EACH_BOOLEAN"),
-        *("JSON_EACH_DATE", "JSON_EACH_TIME", "JSON_EACH_TIMESTAMP", "JSON_OBJECT_KEYS", "JSON_KEYS"),
+        *("VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP"),
         *("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"),
     )
 )

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.errors import MillstreamError
-from millstream.formats.values.json_text import decode
 from millstream.types import Kind, SqlType
+from millstream.types.variant import decode
+from millstream.types.variant import order_key as variant_order
 from millstream.zset.delta import Delta
 
 #: A row of a greater weight is not spelt out as so many records.
@@ -99,7 +100,7 @@ def _comparable(value: Any, sql_type: SqlType) -> Any:
         return (0,)
     kind = sql_type.kind
     if kind is Kind.VARIANT:
-        return (1, _variant_key(decode(value)))
+        return (1, variant_order(decode(value)))
     if kind is Kind.ARRAY:
         assert sql_type.component is not None
         return (1, tuple(_comparable(item, sql_type.component) for item in value))
@@ -114,20 +115,3 @@ def _comparable(value: Any, sql_type: SqlType) -> Any:
     if sql_type.is_float and value != value:
         return (2,)
     return (1, value)
-
-
-def _variant_key(value: Any) -> Any:
-    """VARIANT values order by run-time type, then value."""
-    if value is None:
-        return (0,)
-    if isinstance(value, bool):
-        return (1, value)
-    if isinstance(value, int):
-        return (2, value) if value < 0 else (3, value)
-    if isinstance(value, str):
-        return (5, value)
-    if isinstance(value, list):
-        return (6, tuple(_variant_key(item) for item in value))
-    if isinstance(value, dict):
-        return (7, tuple((key, _variant_key(value[key])) for key in sorted(value)))
-    return (4, value)

@@ -20,6 +20,7 @@ from millstream.formats.order import encode_error
 from millstream.formats.values.json_text import quote
 from millstream.formats.values.scalars import format_base58, format_decimal
 from millstream.types import Kind, SqlType
+from millstream.types.variant import plain_text
 
 TEXT = pa.large_string()
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint8).reshape(256, 2)
@@ -129,8 +130,10 @@ def text_offsets(column: pa.Array) -> npt.NDArray[np.int64]:
 def _bare(column: pa.Array, sql_type: SqlType, flavor: Flavor) -> pa.Array:
     """The text of each value without quotes."""
     kind = sql_type.kind
-    if sql_type.is_string or kind is Kind.VARIANT:
+    if sql_type.is_string:
         return column
+    if kind is Kind.VARIANT:
+        return plain_text(column)
     if sql_type.is_float:
         return _floats(column)
     if kind is Kind.DECIMAL:

@@ -12,7 +12,7 @@
 | TIMESTAMP, TIMESTAMP WITH TIME ZONE | timestamp[us], timestamp[us, UTC] |
 | short intervals (DAY..SECOND), long intervals (YEAR, MONTH) | duration[us], int32 months |
 | UUID | fixed_size_binary(16), big endian |
-| VARIANT | large_string: canonical JSON text, object keys sorted; a VARIANT null is the text `null` |
+| VARIANT | large_string: compact JSON, object keys sorted, and tags for types that JSON lacks (variant.py) |
 | ARRAY, MAP, ROW | large_list, map, struct |
 | GEOMETRY | struct of x and y, float64 |
 | NULL | null |

@@ -1,17 +1,15 @@
-"""VARIANT: values as canonical JSON text, and casts to and from every other type (sql.md §11).
+"""CAST to and from VARIANT (sql.md §11). How a VARIANT is held as text is said in types/variant.py.
 
-A VARIANT column holds compact JSON with sorted object keys; the VARIANT null is the text `null`. JSON knows one kind of
-number, so the width of an integer is not remembered. A cast from VARIANT never fails: what does not convert is NULL.
-
-Both directions work column by column: nested types split into the columns of their members and recurse, and scalars go
-through the casts between text and the scalar type. Only JSON itself is read and written row by row.
+A cast from VARIANT never fails: what does not convert is NULL. Both directions work column by column: nested types
+split into the columns of their members and recurse, and scalars go through the casts between text and the scalar type.
+Scalars become VARIANTs without loops, VARIANTs are decoded row by row.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from decimal import Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -19,112 +17,143 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.expressions.casts.conversion import Conversion, kernel_of, total
-from millstream.expressions.decimals import decimal_text
-from millstream.expressions.vectors import validity_buffer
+from millstream.expressions.casts.intervals import parse_interval
+from millstream.expressions.vectors import relabel, validity_buffer
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import VARCHAR
+from millstream.types.sql_type import FLOATS, INTEGERS, LONG_INTERVALS, VARCHAR
+from millstream.types.variant import (
+    INFINITY,
+    MAP_TAG,
+    MINUS_INFINITY,
+    SQL_NULL,
+    TAGS,
+    Tagged,
+    decimal_variant,
+    decode,
+    encode,
+    number_text,
+    quoted,
+)
 
-ROW_BY_ROW = ("casts to and from VARIANT", "PARSE_JSON", "access to members of a VARIANT")
+ROW_BY_ROW = ("casts from VARIANT", "casts of collections, binaries and text with special characters to VARIANT")
 Find = Callable[[SqlType, SqlType], Conversion]
 _TEXT = pa.large_string()
-_WIDE = Context(prec=400, Emax=10**6, Emin=-(10**6))
-
-
-def _refused(text: str) -> Any:
-    raise ValueError(text)
-
-
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
-quoted: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def decode(text: str) -> Any:
-    """The value of JSON text; numbers with a fraction or exponent are Decimal. Raises ValueError."""
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("JSON value is nested too deeply") from None
-
-
-def encode(value: Any) -> str:
-    """Compact JSON with sorted object keys."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, Decimal):
-        return decimal_text(value) if abs(value.adjusted()) < 60 else str(_WIDE.normalize(value))
-    if isinstance(value, list):
-        return "[" + ",".join([encode(item) for item in value]) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{quoted(key)}:{encode(value[key])}" for key in sorted(value)]) + "}"
-    return str(value)
-
-
-def canonical(text: str) -> str | None:
-    """The canonical form of JSON text; None if it is none."""
-    try:
-        return encode(decode(text))
-    except ValueError:
-        return None
+_EMPTY = pa.scalar("", _TEXT)
+_NULL_TEXT = SQL_NULL + "null"
+_ESCAPED = '["\\\\\\x00-\\x1f\\x7f]'
+_WIDE = Context(prec=100)
+WIDEST_SHORT, WIDEST_LONG = SqlType(Kind.INTERVAL_DAY_SECOND), SqlType(Kind.INTERVAL_YEAR_MONTH)
+_KIND_OF_TAG = {tag: kind for kind, tag in TAGS.items()}
 
 
 # ---- to VARIANT --------------------------------------------------------------------------------------------------
 
 
 def to_variant(source: SqlType, find: Find) -> Conversion:
-    """CAST(x AS VARIANT); a NULL becomes the text `null`."""
-    return total(lambda array: pa.array(_texts(array, source, find), _TEXT))
+    """CAST(x AS VARIANT); a NULL becomes the VARIANT that holds SQL's NULL."""
+    return total(lambda array: _texts(array, source, find))
 
 
-def _texts(array: pa.Array, source: SqlType, find: Find) -> list[str]:
-    """The JSON texts of a column."""
-    if len(array) == 0:
-        return []
-    kind = source.kind
-    if kind is Kind.NULL:
-        return ["null"] * len(array)
+def _texts(array: pa.Array, source: SqlType, find: Find) -> pa.Array:
+    """The VARIANT texts of a column."""
+    if source.kind is Kind.NULL or len(array) == 0:
+        return pa.array([_NULL_TEXT] * len(array), _TEXT)
     if source.is_nested:
-        return _nested_texts(array, source, find)
-    if source.is_binary:
-        return ["null" if v is None else encode(list(v)) for v in array.to_pylist()]
-    if kind is Kind.BOOLEAN or kind is Kind.VARIANT or source.is_string:
-        shown = encode if kind is not Kind.VARIANT else str
-        return ["null" if v is None else shown(v) for v in array.to_pylist()]
+        return pa.array(_nested_texts(array, source, find), _TEXT)
+    return pc.fill_null(_scalar_texts(array, source, find), _NULL_TEXT)
+
+
+def _scalar_texts(array: pa.Array, source: SqlType, find: Find) -> pa.Array:
+    kind = source.kind
+    if kind is Kind.VARIANT:
+        return array
+    if kind is Kind.BOOLEAN:
+        return array.cast(_TEXT)
+    if source.is_string:
+        return json_strings(array)
+    if source.is_binary or kind is Kind.GEOMETRY:
+        members = [None if v is None else list(v.values() if isinstance(v, dict) else v) for v in array.to_pylist()]
+        return pa.array([None if m is None else TAGS[kind] + json.dumps(m, separators=(",", ":")) for m in members])
     if source.is_float:
-        array = pc.if_else(pc.is_finite(array), array, pa.scalar(None, array.type))
-    text = find(source, VARCHAR).convert(array)[0].to_pylist()
-    return ["null" if t is None else t if source.is_numeric else quoted(t) for t in text]
+        return _float_texts(array, source, find)
+    if kind is Kind.DECIMAL:
+        return _decimal_texts(array, source, find)
+    if source.is_interval:  # all qualifiers of a family are one run-time type
+        widest = WIDEST_LONG if kind in LONG_INTERVALS else WIDEST_SHORT
+        text = find(widest, VARCHAR).convert(array)[0]
+    else:
+        text = find(source, VARCHAR).convert(array)[0]
+    if kind is Kind.UBIGINT:
+        return text
+    if kind is Kind.BIGINT:
+        return pc.if_else(pc.less(array, 0), text, _joined(TAGS[kind], text))
+    return _joined(TAGS[kind], text) if source.is_integer else _joined(TAGS[kind] + '"', text, '"')
+
+
+def _joined(before: str, text: pa.Array, after: str = "") -> pa.Array:
+    return pc.binary_join_element_wise(pa.scalar(before, _TEXT), text, pa.scalar(after, _TEXT), _EMPTY)
+
+
+def json_strings(array: pa.Array) -> pa.Array:
+    """Texts as JSON strings."""
+    plain = _joined('"', array, '"')
+    special = pc.fill_null(pc.match_substring_regex(array, _ESCAPED), False)
+    if not pc.any(special).as_py():
+        return plain
+    escaped = pa.array([quoted(text) for text in array.filter(special).to_pylist()], _TEXT)
+    return pc.replace_with_mask(plain, special, escaped)
+
+
+def _float_texts(array: pa.Array, source: SqlType, find: Find) -> pa.Array:
+    tag = TAGS[source.kind]
+    array = pc.add(array, pa.scalar(0.0, array.type))  # -0.0 and 0.0 are one value
+    text = _joined(tag, find(source, VARCHAR).convert(array)[0])
+    if pc.all(pc.is_finite(array)).as_py():
+        return text
+    text = pc.if_else(pc.is_nan(array), pa.scalar(tag + "null", _TEXT), text)
+    for value, shown in ((np.inf, INFINITY), (-np.inf, MINUS_INFINITY)):
+        text = pc.if_else(pc.equal(array, pa.scalar(value, array.type)), pa.scalar(tag + shown, _TEXT), text)
+    return text
+
+
+def _decimal_texts(array: pa.Array, source: SqlType, find: Find) -> pa.Array:
+    text = find(source, VARCHAR).convert(array)[0]
+    whole = pc.invert(pc.match_substring(text, "."))
+    if (source.precision or 38) - (source.scale or 0) <= 18:
+        return pc.if_else(whole, _joined(TAGS[Kind.DECIMAL], text), text)
+    return pa.array([None if t is None else decimal_variant(t) for t in text.to_pylist()], _TEXT)
 
 
 def _nested_texts(array: pa.Array, source: SqlType, find: Find) -> list[str]:
     valid = array.is_valid().to_pylist()
     if source.kind is Kind.STRUCT:
-        members = [_texts(part, f.type, find) for part, f in zip(array.flatten(), source.fields, strict=True)]
+        parts = zip(array.flatten(), source.fields, strict=True)
+        members = [_texts(part, f.type, find).to_pylist() for part, f in parts]
         names = [f.name for f in source.fields]
         order = sorted(range(len(names)), key=names.__getitem__)
         return [
-            "{" + ",".join([f"{quoted(names[i])}:{members[i][row]}" for i in order]) + "}" if present else "null"
+            "{" + ",".join([f"{quoted(names[i])}:{members[i][row]}" for i in order]) + "}" if present else _NULL_TEXT
             for row, present in enumerate(valid)
         ]
     offsets = np.asarray(array.offsets).tolist()
     start, stop = offsets[0], offsets[-1]
     if source.kind is Kind.ARRAY:
         assert source.component is not None
-        items = _texts(array.values.slice(start, stop - start), source.component, find)
+        items = _texts(array.values.slice(start, stop - start), source.component, find).to_pylist()
         opening, closing = "[", "]"
     else:
         assert source.key is not None
         assert source.value is not None
         keys = array.keys.slice(start, stop - start)
-        names = (keys if source.key.is_string else find(source.key, VARCHAR).convert(keys)[0]).to_pylist()
-        values = _texts(array.items.slice(start, stop - start), source.value, find)
+        opening, closing = ("" if source.key.is_string else MAP_TAG) + "{", "}"
+        names = (keys if source.key.is_string else _texts(keys, source.key, find)).to_pylist()
+        values = _texts(array.items.slice(start, stop - start), source.value, find).to_pylist()
         items = [f"{quoted(name)}:{value}" for name, value in zip(names, values, strict=True)]
-        opening, closing = "{", "}"
+        if not source.key.is_string:  # by the order of the texts of keys, as `encode` does
+            rank = np.lexsort((np.argsort(np.argsort(names)), np.repeat(np.arange(len(valid)), np.diff(offsets))))
+            items = [items[i] for i in rank.tolist()]
     return [
-        opening + ",".join(items[offsets[row] - start : offsets[row + 1] - start]) + closing if present else "null"
+        opening + ",".join(items[offsets[row] - start : offsets[row + 1] - start]) + closing if present else _NULL_TEXT
         for row, present in enumerate(valid)
     ]
 
@@ -134,27 +163,62 @@ def _nested_texts(array: pa.Array, source: SqlType, find: Find) -> list[str]:
 
 def from_variant(target: SqlType, find: Find) -> Conversion:
     """CAST(v AS target); NULL where the value does not convert."""
-    return total(lambda array: _from_values([_value(text) for text in array.to_pylist()], target, find))
+    return total(lambda array: from_values([_value(text) for text in array.to_pylist()], target, find))
 
 
 def _value(text: str | None) -> Any:
     return None if text is None else decode(text)
 
 
-def _from_values(values: list[Any], target: SqlType, find: Find) -> pa.Array:
-    if target.kind is Kind.VARIANT:
+def from_values(values: Sequence[Any], target: SqlType, find: Find) -> pa.Array:
+    """A column of decoded VARIANTs, cast."""
+    kind = target.kind
+    if kind is Kind.VARIANT:
         return pa.array([encode(v) for v in values], _TEXT)
-    if target.kind is Kind.ARRAY:
+    if kind is Kind.ARRAY:
         return _arrays(values, target, find)
-    if target.kind is Kind.MAP:
+    if kind is Kind.MAP:
         return _maps(values, target, find)
-    if target.kind is Kind.STRUCT:
+    if kind is Kind.STRUCT:
         return _structs(values, target, find)
+    if target.is_interval:
+        return _intervals(values, target)
+    if kind is Kind.GEOMETRY:
+        points = [json.loads(str(v.value)) if _has_tag(v, kind) else None for v in values]
+        return pa.array([None if p is None else {"x": p[0], "y": p[1]} for p in points], arrow_type(target))
+    nullable = target.with_nullable(True)
+    if target.is_binary:
+        column = pa.array([_bytes(v) for v in values], pa.large_binary())
+        return kernel_of(find(SqlType(Kind.VARBINARY, precision=-1), nullable), safe=True)(column)
     texts = pa.array([_scalar_text(v, target) for v in values], _TEXT)
     if target.is_string and (target.precision or -1) < 0:
         return texts
-    nullable = target.with_nullable(True)
     return kernel_of(find(VARCHAR, nullable), safe=True)(texts)
+
+
+def _has_tag(value: Any, kind: Kind) -> bool:
+    return isinstance(value, Tagged) and value.tag == TAGS[kind]
+
+
+def _bytes(value: Any) -> bytes | None:
+    if isinstance(value, str):
+        return value.encode()
+    return bytes(json.loads(str(value.value))) if _has_tag(value, Kind.BINARY) else None
+
+
+def _intervals(values: Sequence[Any], target: SqlType) -> pa.Array:
+    widest = WIDEST_LONG if target.kind in LONG_INTERVALS else WIDEST_SHORT
+    amounts = []
+    for value in values:
+        text = value if isinstance(value, str) else None
+        kind = target.kind
+        if _has_tag(value, target.kind):
+            text, kind = str(value.value).strip('"'), widest.kind
+        amounts.append(None if text is None else parse_interval(text, kind))
+    return relabel(pa.array(amounts, pa.int32() if target.kind in LONG_INTERVALS else pa.int64()), arrow_type(target))
+
+
+_TIMES = frozenset((Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
 
 
 def _scalar_text(value: Any, target: SqlType) -> str | None:
@@ -164,13 +228,43 @@ def _scalar_text(value: Any, target: SqlType) -> str | None:
     if isinstance(value, bool):
         return ("TRUE" if value else "FALSE") if target.is_string or target.kind is Kind.BOOLEAN else None
     if isinstance(value, int | Decimal):
-        if target.is_integer:
-            return str(int(value))
-        return encode(value) if target.is_string or target.is_numeric else None
+        return _number_text(value, target)
+    if isinstance(value, Tagged) and isinstance(value.value, str):
+        return _tagged_text(value.tag, value.value, target)
     return None
 
 
-def _lists(rows: Sequence[list[Any] | None], children: list[pa.Array], data_type: pa.DataType) -> pa.Array:
+def _number_text(value: int | Decimal, target: SqlType) -> str | None:
+    if target.is_integer:
+        return str(int(value))
+    if target.kind is Kind.DECIMAL and isinstance(value, Decimal) and abs(value.adjusted()) < 60:
+        return str(value.quantize(Decimal(1).scaleb(-(target.scale or 0)), ROUND_DOWN, _WIDE))
+    return number_text(Decimal(value)) if target.is_string or target.is_numeric else None
+
+
+def _tagged_text(tag: str, text: str, target: SqlType) -> str | None:
+    kind = _KIND_OF_TAG[tag]
+    if kind in FLOATS and text.endswith("null"):
+        name = {INFINITY: "inf", MINUS_INFINITY: "-inf"}.get(text, "NaN")
+        return name if target.is_string or target.is_float else None
+    if kind in INTEGERS or kind is Kind.DECIMAL or kind in FLOATS:
+        if kind in FLOATS and target.is_string:
+            return text
+        return _number_text(Decimal(text), target)
+    if kind is Kind.NULL or kind is Kind.GEOMETRY:
+        return None
+    if kind is Kind.BINARY or kind is Kind.VARBINARY:
+        return bytes(json.loads(text)).hex() if target.is_string else None
+    if target.is_string:
+        return text.strip('"')
+    if kind in _TIMES and target.kind is Kind.DATE:
+        return text[1:11]
+    if target.kind is kind or (kind is Kind.DATE and target.kind is Kind.TIMESTAMP):
+        return text.strip('"')
+    return None
+
+
+def _lists(rows: Sequence[Any], children: list[pa.Array], data_type: pa.DataType) -> pa.Array:
     lengths = [0 if row is None else len(row) for row in rows]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     wide = np.int64 if pa.types.is_large_list(data_type) else np.int32
@@ -179,34 +273,49 @@ def _lists(rows: Sequence[list[Any] | None], children: list[pa.Array], data_type
     return pa.Array.from_buffers(data_type, len(rows), buffers, children=children)
 
 
-def _arrays(values: list[Any], target: SqlType, find: Find) -> pa.Array:
+def _arrays(values: Sequence[Any], target: SqlType, find: Find) -> pa.Array:
     assert target.component is not None
     rows = [v if isinstance(v, list) else None for v in values]
     items = [item for row in rows if row is not None for item in row]
-    return _lists(rows, [_from_values(items, target.component, find)], arrow_type(target))
+    return _lists(rows, [from_values(items, target.component, find)], arrow_type(target))
 
 
-def _maps(values: list[Any], target: SqlType, find: Find) -> pa.Array:
+def entries_of(value: Any) -> list[tuple[Any, Any]] | None:
+    """The (key, value) pairs of a decoded map; None of anything else."""
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, Tagged) and isinstance(value.value, dict):
+        return [(decode(key), item) for key, item in value.value.items()]
+    return None
+
+
+def _maps(values: Sequence[Any], target: SqlType, find: Find) -> pa.Array:
     assert target.key is not None
     assert target.value is not None
-    rows = [sorted(v.items()) if isinstance(v, dict) else None for v in values]
+    rows = [entries_of(v) for v in values]
     entries = [entry for row in rows if row is not None for entry in row]
-    keys = _from_values([k for k, _ in entries], target.key, find)
+    keys = from_values([k for k, _ in entries], target.key, find)
+    items = from_values([v for _, v in entries], target.value, find)
+    lengths = [len(row or ()) for row in rows]
     if keys.null_count:  # a key that does not convert makes the map of that row NULL
-        ends = np.cumsum([len(row or ()) for row in rows])
-        bad = set(np.searchsorted(ends, np.flatnonzero(keys.is_null()), side="right").tolist())
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        bad = set(owners[np.asarray(keys.is_null())].tolist())
         rows = [None if number in bad else row for number, row in enumerate(rows)]
-        return _maps([None if row is None else dict(row) for row in rows], target, find)
+        kept = pa.array(np.flatnonzero(~np.isin(owners, list(bad))))
+        keys, items = keys.take(kept), items.take(kept)
+        lengths = [len(row or ()) for row in rows]
+    owners = pa.array(np.repeat(np.arange(len(rows)), lengths))
+    by_key = pa.table([owners, keys], ["row", "key"])
+    order = pc.sort_indices(by_key, sort_keys=[("row", "ascending"), ("key", "ascending")])
     data_type = arrow_type(target)
-    items = _from_values([v for _, v in entries], target.value, find)
-    pairs = pa.StructArray.from_arrays([keys, items], fields=[data_type.key_field, data_type.item_field])
-    return _lists(rows, [pairs], data_type)
+    fields = [data_type.key_field, data_type.item_field]
+    return _lists(rows, [pa.StructArray.from_arrays([keys.take(order), items.take(order)], fields=fields)], data_type)
 
 
-def _structs(values: list[Any], target: SqlType, find: Find) -> pa.Array:
+def _structs(values: Sequence[Any], target: SqlType, find: Find) -> pa.Array:
     data_type = arrow_type(target)
     parts = [
-        _from_values([v.get(f.name) if isinstance(v, dict) else None for v in values], f.type, find)
+        from_values([v.get(f.name) if isinstance(v, dict) else None for v in values], f.type, find)
         for f in target.fields
     ]
     fields = [data_type.field(i) for i in range(data_type.num_fields)]
@@ -214,10 +323,25 @@ def _structs(values: list[Any], target: SqlType, find: Find) -> pa.Array:
     return pa.StructArray.from_arrays(parts, fields=fields, mask=absent)
 
 
-def member(value: Any, index: Any) -> str | None:
-    """v[i] and v['k']: the JSON text of the member; None where there is none."""
-    if isinstance(value, list) and isinstance(index, int):
-        return encode(value[index - 1]) if 1 <= index <= len(value) else None
-    if isinstance(value, dict) and isinstance(index, str):
-        return encode(value[index]) if index in value else None
-    return None
+def member(text: str, index: Any) -> str | None:
+    """v[i] and v['k'], i and k VARIANT texts: the text of the member; None where there is none, or SQL's NULL."""
+    value = decode(text)
+    found = None
+    if isinstance(value, list):
+        wanted = integer_of(decode(index))
+        if wanted is not None and 1 <= wanted <= len(value):
+            found = encode(value[wanted - 1])
+    elif isinstance(value, dict):
+        key = decode(index)
+        if isinstance(key, str) and key in value:
+            found = encode(value[key])
+    elif isinstance(value, Tagged) and isinstance(value.value, dict) and index in value.value:
+        found = encode(value.value[index])
+    return None if found == _NULL_TEXT else found
+
+
+def integer_of(value: Any) -> int | None:
+    """The value of a decoded VARIANT of an integer type."""
+    if isinstance(value, Tagged) and _KIND_OF_TAG[value.tag] in INTEGERS:
+        return int(str(value.value))
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.expressions.casts.variant import canonical, decode, member
+from millstream.expressions.casts.variant import member
 from millstream.expressions.coercion import build_cast, coerce, comparison_type, is_null_literal, least_restrictive
 from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
-from millstream.expressions.function import MAP, TEXT, Function, Options, check_count, function, simple, table
+from millstream.expressions.function import MAP, Function, Options, check_count, function, simple, table
 from millstream.expressions.nested import order_key
 from millstream.expressions.nodes import Call, Expression, Literal
-from millstream.expressions.rows import per_row
+from millstream.expressions.rows import by_distinct
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Field, Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, VARCHAR, VARIANT, array, map_of, struct
@@ -118,7 +118,7 @@ def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expressi
         key = coerce(index, sql_type.key)
         return Call(sql_type.value.with_nullable(True), "ITEM", (collection, key))
     if sql_type.kind is Kind.VARIANT and (index.type.is_integer or index.type.is_string or is_null_literal(index)):
-        return Call(VARIANT, "ITEM", (collection, index))
+        return Call(VARIANT, "ITEM", (collection, build_cast(index, VARIANT)))
     if sql_type.kind is Kind.STRUCT and isinstance(index, Literal):
         if isinstance(index.value, int) and 1 <= index.value <= len(sql_type.fields):
             return _field(collection, index.value - 1)
@@ -133,9 +133,13 @@ def _implement_item(call: Call) -> Kernel:
     if call.arguments[0].type.kind is Kind.MAP:
         return on_arrays(lambda maps, keys: pa.array(_lookup(maps, keys), data_type))
     if call.type == VARIANT and call.arguments[0].type.kind is Kind.VARIANT:
-        return per_row(lambda text, index: member(decode(text), index), data_type)
+        return by_distinct(_members, data_type)
     base = 0 if "SAFE_OFFSET" in call.options else 1
     return on_arrays(lambda lists, index: element_at(lists, values_of(index) - base, valid_of(index)))
+
+
+def _members(column: pa.Array, index: str) -> pa.Array:
+    return pa.array([None if text is None else member(text, index) for text in column.to_pylist()], column.type)
 
 
 def element_at(lists: pa.Array, position: Any, valid: Any) -> pa.Array:
@@ -284,18 +288,6 @@ def _component(arguments: Sequence[Expression], of_keys: bool) -> SqlType:
     return array(member)
 
 
-def _to_json(arguments: Sequence[Expression], _: Options) -> Expression:
-    """The text of a VARIANT is its JSON; other values become a VARIANT first."""
-    check_count("TO_JSON", len(arguments), 1, 1)
-    value = build_cast(arguments[0], VARIANT)
-    return Call(VARCHAR, "TO_JSON", (value,))
-
-
-def _variant_null(arguments: Sequence[Expression], _: Options) -> Expression:
-    check_count("VARIANTNULL", len(arguments), 0, 0)
-    return Literal(VARIANT.with_nullable(False), "null")
-
-
 FUNCTIONS = table(
     Function("ARRAY", _resolve_array, _implement_array, doc="ARRAY[a, ...]"),
     Function("ROW", _resolve_row, _implement_row, doc="ROW(a, ...)"),
@@ -320,16 +312,6 @@ FUNCTIONS = table(
     ),
     function("MAP_KEYS", [MAP], lambda a: _component(a, True), lambda c: _parts(True, c), doc="Keys in order."),
     function("MAP_VALUES", [MAP], lambda a: _component(a, False), lambda c: _parts(False, c), doc="Values by key."),
-    function(
-        "PARSE_JSON",
-        [TEXT],
-        VARIANT,
-        simple(per_row(canonical, pa.large_string())),
-        nullable=True,
-        doc="VARIANT of JSON.",
-    ),
-    Function("TO_JSON", _to_json, simple(lambda value: value), doc="JSON of a VARIANT."),
-    Function("VARIANTNULL", _variant_null, doc="The JSON null."),
     ARRAY_LENGTH="CARDINALITY",
     ARRAY_SIZE="CARDINALITY",
 )

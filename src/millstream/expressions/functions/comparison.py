@@ -2,8 +2,7 @@
 
 Operands are first brought to one type; most types then compare with one Arrow kernel. Two do not. Floats have
 a total order in which NaN equals itself and is greatest, so IEEE answers are corrected wherever NaNs occur.
-Arrays, maps and rows have no Arrow kernels and are compared as Python values, row by row (`ROW_BY_ROW` in
-nested.py).
+Arrays, maps, rows and VARIANTs have no Arrow kernels; they are compared by rank (ranks.py).
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import pyarrow.compute as pc
 from millstream.expressions.coercion import coerce, comparison_type, is_null_literal
 from millstream.expressions.errors import TypeCheckError, cannot_apply
 from millstream.expressions.function import Function, Options, any_nullable, check_count, simple, table
-from millstream.expressions.nested import compare_nested
 from millstream.expressions.nodes import Call, Expression, Literal
+from millstream.expressions.ranks import compare_by_rank
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BOOLEAN
@@ -36,7 +35,9 @@ def comparison_kernel(operator: str, sql_type: SqlType) -> Kernel:
     if sql_type.is_float:
         return _float_comparison(operator, arrow)
     if sql_type.is_nested or sql_type.kind is Kind.GEOMETRY:
-        return compare_nested(operator)
+        return compare_by_rank(operator, sql_type)
+    if sql_type.kind is Kind.VARIANT and operator not in _NO_ORDER:  # equal VARIANTs have equal texts
+        return compare_by_rank(operator, sql_type)
     if sql_type.kind is Kind.NULL:
         return lambda a, b: pc.equal(pc.cast(a, pa.bool_()), pc.cast(b, pa.bool_()))
     return arrow

@@ -16,6 +16,7 @@ from millstream.formats.json.flavors import BinaryForm, Flavor, TimeForm, Timest
 from millstream.formats.values import scalars, temporal
 from millstream.formats.values.json_text import canonical, decode, quote
 from millstream.types import Kind, SqlType
+from millstream.types.variant import encode
 
 Converter = Callable[[Any], Any]
 
@@ -127,7 +128,7 @@ def _binary(sql_type: SqlType, form: BinaryForm, value: Any) -> bytes:
 
 
 def _variant(as_string: bool, value: object) -> str:
-    return canonical(decode(value) if as_string and isinstance(value, str) else value)
+    return encode(decode(value) if as_string and isinstance(value, str) else value)
 
 
 def _interval(sql_type: SqlType, value: object) -> object:

@@ -1,4 +1,4 @@
-"""JSON text <-> Python objects without losing a digit, and the canonical text that VARIANT columns hold.
+"""JSON text <-> Python objects without losing a digit, and the text that VARIANT columns hold (types/variant.py).
 
 Numbers with a fraction or exponent decode to `Decimal`, integers to `int` of any size; text without either goes through
 orjson, which is several times faster. NaN, Infinity, lone
@@ -15,6 +15,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 import orjson
 
 from millstream.formats.values.scalars import format_decimal
+from millstream.types.variant import encode
 
 #: Never rounds a number that a record can hold, and never traps.
 _WIDE = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
@@ -66,14 +67,14 @@ def decode(text: str) -> object:
 
 
 def canonical_text(text: str) -> str:
-    """The canonical form of the JSON value in `text`. Raises ValueError."""
+    """The text of the VARIANT that JSON text denotes. Raises ValueError."""
     check_depth(text)
     if not _DELICATE.search(text):
         try:
             return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
         except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             pass
-    return canonical(decode(text))
+    return encode(decode(text))
 
 
 def check_depth(text: str) -> None:
