@@ -12,6 +12,7 @@ from tests.operators.law import TABLES, T, U, add, changes, circuit_of, random_s
 from tests.operators.test_aggregate import CALLS, aggregate
 from tests.operators.test_join import LESS, join
 from tests.operators.test_sets import LEFT, PAIR, RIGHT
+from tests.operators.test_window import FRAMES, RANKS, UP, aggregates, window
 from tests.reference.plans import evaluate, normal
 
 KEYS = (SortKey(1, True, False),)
@@ -25,6 +26,8 @@ PLANS = {
     "except all": Except(PAIR, LEFT, RIGHT, True),
     "intersect": Intersect(PAIR, LEFT, RIGHT, False),
     "intersect all": Intersect(PAIR, LEFT, RIGHT, True),
+    "ranks": window((0,), (UP,), *RANKS),
+    **{f"window of {name}": window((), (UP,), *aggregates(FRAMES[name])) for name in ("running", "range around")},
     "top-k": TopK(T.schema, T, (), KEYS, 2, 1),
     "top-k of partitions": TopK(U.schema, U, (0,), KEYS, 1, 0),
 }

@@ -126,6 +126,8 @@ def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
             for row, count in inputs[0].items():
                 for element in _elements(plan, row[plan.column]):
                     result[tuple(row[k] for k in plan.kept) + element] += count
+        case nodes.Window():
+            result = _window(plan, inputs[0])
         case _:
             raise AssertionError(plan)
     return Counter({row: count for row, count in result.items() if count})
@@ -256,17 +258,23 @@ def _top_k(plan: nodes.TopK, bag: Bag) -> Bag:
         partitions[tuple(row[p] for p in plan.partition)].append(row)
     result: Bag = Counter()
     for rows in partitions.values():
-        rows.sort(key=lambda row: tuple(order(v) for v in row))
-        for key in reversed(plan.keys):
-            present = [row for row in rows if row[key.column] is not None]
-            absent = [row for row in rows if row[key.column] is None]
-            present.sort(key=lambda row, c=key.column: order(row[c]), reverse=False)
-            if key.descending:
-                present = _stable_descending(present, key.column)
-            rows = absent + present if key.nulls_first else present + absent
+        rows = _in_order(rows, plan.keys)
         end = None if plan.limit is None else plan.offset + plan.limit
         result.update(rows[plan.offset : end])
     return result
+
+
+def _in_order(rows: list[Row], keys: Iterable[nodes.SortKey]) -> list[Row]:
+    """Rows by `keys`, then by all columns."""
+    rows = sorted(rows, key=lambda row: tuple(order(v) for v in row))
+    for key in reversed(tuple(keys)):
+        present = [row for row in rows if row[key.column] is not None]
+        absent = [row for row in rows if row[key.column] is None]
+        present.sort(key=lambda row, c=key.column: order(row[c]), reverse=False)
+        if key.descending:
+            present = _stable_descending(present, key.column)
+        rows = absent + present if key.nulls_first else present + absent
+    return rows
 
 
 def _stable_descending(rows: list[Row], column: int) -> list[Row]:
@@ -295,3 +303,68 @@ def _elements(plan: nodes.Unnest, collection: tuple[Any, ...] | None) -> Iterabl
         if fields:
             cells = (None,) * fields if element is None else tuple(v for _, v in element)
         yield cells + ((position,) if plan.ordinality else ())
+
+
+def _window(plan: nodes.Window, bag: Bag) -> Bag:
+    partitions: dict[Row, list[Row]] = defaultdict(list)
+    for row in expand(bag):
+        partitions[tuple(row[p] for p in plan.partition)].append(row)
+    result: Bag = Counter()
+    for rows in partitions.values():
+        rows = _in_order(rows, plan.keys)
+        for i, row in enumerate(rows):
+            result[row + tuple(_window_call(plan, c, rows, i) for c in plan.calls)] += 1
+    return result
+
+
+def _window_call(plan: nodes.Window, call_node: nodes.WindowCall, rows: list[Row], i: int) -> Any:
+    def key(row: Row) -> Row:
+        return tuple(order(row[k.column]) for k in plan.keys)
+
+    name = call_node.function
+    before = [row for row in rows[:i] if key(row) != key(rows[i])]
+    if name == "ROW_NUMBER":
+        return i + 1
+    if name == "RANK":
+        return len(before) + 1
+    if name == "DENSE_RANK":
+        return len({key(row) for row in before}) + 1
+    if name in ("LAG", "LEAD"):
+        at = i + call_node.offset if name == "LEAD" else i - call_node.offset
+        if 0 <= at < len(rows):
+            return rows[at][call_node.arguments[0]]
+        return rows[i][call_node.arguments[1]] if len(call_node.arguments) > 1 else None
+    seen = [row for j, row in enumerate(rows) if _in_frame(plan, call_node.frame, rows, i, j)]
+    if name in ("FIRST_VALUE", "LAST_VALUE"):
+        return seen[0 if name == "FIRST_VALUE" else -1][call_node.arguments[0]] if seen else None
+    aggregate = nodes.AggregateCall(name, call_node.arguments, call_node.type, call_node.distinct, call_node.filter)
+    return call(aggregate, seen)
+
+
+def _in_frame(plan: nodes.Window, frame: nodes.WindowFrame | None, rows: list[Row], i: int, j: int) -> bool:
+    """Whether row j is in the frame of row i."""
+    assert frame is not None
+    if frame.rows:
+        return (frame.low is None or j >= i + frame.low) and (frame.high is None or j <= i + frame.high)
+    same = all(order(rows[i][k.column]) == order(rows[j][k.column]) for k in plan.keys)
+    inside = True
+    for bound, sign in ((frame.low, 1), (frame.high, -1)):
+        if bound is None:
+            continue
+        if not bound:
+            inside &= same or sign * (j - i) > 0
+            continue
+        (k,) = plan.keys
+        mine, other = rows[i][k.column], rows[j][k.column]
+        if mine is None:
+            inside &= other is None or sign * (j - i) > 0
+        elif other is None:
+            inside &= sign * (j - i) > 0
+        else:
+            distance = (mine - other if k.descending else other - mine) * 10 ** (_scale(plan, k.column))
+            inside &= sign * (distance - bound) >= 0
+    return inside
+
+
+def _scale(plan: nodes.Window, column: int) -> int:
+    return plan.input.schema[column].type.scale or 0

@@ -27,6 +27,7 @@ from millstream.operators.union import UnionOperator
 from millstream.operators.unnest import UnnestOperator
 from millstream.operators.values import ValuesOperator
 from millstream.operators.volatile import VolatileOperator
+from millstream.operators.windows.operator import WindowOperator
 from millstream.plan.nodes import (
     Aggregate,
     Distinct,
@@ -43,6 +44,7 @@ from millstream.plan.nodes import (
     UnionAll,
     Unnest,
     Values,
+    Window,
 )
 from millstream.plan.program import Program
 from millstream.types import arrow_type
@@ -254,6 +256,13 @@ class _Builder:
         if isinstance(plan, Except | Intersect):
             operation = "except" if isinstance(plan, Except) else "intersect"
             return self._node(operation, plan.all, inputs, lambda: SetOperator(operation, plan.all, seeds))
+        if isinstance(plan, Window):
+            return self._node(
+                "window",
+                (plan.partition, plan.keys, plan.calls),
+                inputs,
+                lambda: WindowOperator(_types(plan.input), plan.partition, plan.keys, plan.calls, seeds),
+            )
         assert isinstance(plan, TopK), plan
         return self._node(
             "topk",

@@ -244,3 +244,61 @@ class Unnest(Plan):
     @property
     def inputs(self) -> tuple[Plan, ...]:
         return (self.input,)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFrame:
+    """The rows of a partition that a row's window function sees, by their distance from the row.
+
+    `rows`: distances are numbers of rows. Otherwise (RANGE) they are differences of the only order key, in the unit of
+    its Arrow type (days, microseconds, units of the last decimal); 0 means the peers, the rows with equal keys, for any
+    keys. Negative: preceding. None: unbounded. Where the key is NULL, a bounded RANGE ends at the other NULLs.
+    """
+
+    rows: bool
+    low: int | None
+    high: int | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole partition."""
+        return self.low is None and self.high is None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCall:
+    """One window function: an upper-case name and column indices of the input.
+
+    ROW_NUMBER, RANK, DENSE_RANK have neither arguments nor frame. LAG and LEAD take the value and, where there is no
+    row `offset` rows away, a default of the same type (without: NULL). FIRST_VALUE, LAST_VALUE and all aggregates
+    work on `frame`.
+    """
+
+    function: str
+    arguments: tuple[int, ...]
+    type: SqlType
+    frame: WindowFrame | None = None
+    offset: int = 1
+    distinct: bool = False
+    filter: int | None = None
+
+
+@dataclass(frozen=True)
+class Window(Plan):
+    """Window functions over the partitions of input, each in the order of `keys`; ties are ordered by all columns
+    ascending, NULL smallest, where order matters. Output: the input columns, then one column per call."""
+
+    input: Plan
+    partition: tuple[int, ...]
+    keys: tuple[SortKey, ...]
+    calls: tuple[WindowCall, ...]
+
+    def __post_init__(self) -> None:
+        for call in self.calls:
+            frame = call.frame
+            distances = frame is not None and not frame.rows and bool(frame.low or frame.high)
+            assert len(self.keys) == 1 or not distances
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)

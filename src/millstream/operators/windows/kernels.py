@@ -1,0 +1,123 @@
+"""The numba kernels of window functions: extremes and sums of the rows low[i] .. high[i] (exclusive) of row i.
+
+Results depend on the contents and the order of a frame only, never on other rows, so that a row whose frame did not
+change gets the very same result again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+kernel = numba.njit(nogil=True, cache=True)
+
+_S63 = np.uint64(63)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+
+
+@kernel
+def sliding_extremes(low: Any, high: Any, codes: Any, wanted: Any) -> Any:
+    """The wanted row with the smallest code of each frame (the first of equal ones), -1 for none. O(rows).
+
+    Keeps the candidates of the frame in a queue of ascending codes; where a frame does not continue the one before,
+    it starts anew.
+    """
+    count = len(low)
+    best = np.full(count, -1, np.int64)
+    queue = np.empty(len(codes), np.int64)
+    head = tail = 0
+    begin = end = 0
+    for i in range(count):
+        if low[i] < begin or high[i] < end or low[i] >= end:
+            head = tail = 0
+            end = low[i]
+        begin = low[i]
+        while end < high[i]:
+            if wanted[end]:
+                while tail > head and codes[queue[tail - 1]] > codes[end]:
+                    tail -= 1
+                if tail == head:
+                    head = tail = 0
+                queue[tail] = end
+                tail += 1
+            end += 1
+        while head < tail and queue[head] < begin:
+            head += 1
+        if head < tail:
+            best[i] = queue[head]
+    return best
+
+
+@kernel
+def prefix_wide(low_words: Any, high_words: Any, wanted: Any) -> Any:
+    """Running sums of 128-bit integers as 192-bit ones: element i is the sum of the wanted rows before i."""
+    totals = np.zeros((len(wanted) + 1, 3), np.uint64)
+    for i in range(len(wanted)):
+        t0, t1, t2 = totals[i, 0], totals[i, 1], totals[i, 2]
+        if wanted[i]:
+            w0, w1 = low_words[i], high_words[i]
+            t0 += w0
+            carry = _ONE if t0 < w0 else _ZERO
+            t1 += w1
+            carry1 = _ONE if t1 < w1 else _ZERO
+            t1 += carry
+            carry1 += _ONE if t1 < carry else _ZERO
+            t2 += (_ZERO - (w1 >> _S63)) + carry1
+        totals[i + 1, 0], totals[i + 1, 1], totals[i + 1, 2] = t0, t1, t2
+    return totals
+
+
+@kernel
+def subtract_wide(totals: Any, low: Any, high: Any) -> Any:
+    """totals[high[i]] - totals[low[i]], in 192 bits."""
+    result = np.empty((len(low), 3), np.uint64)
+    for i in range(len(low)):
+        borrow = _ZERO
+        for k in range(3):
+            a, b = totals[high[i], k], totals[low[i], k]
+            difference = a - b
+            under = _ONE if a < b else _ZERO
+            result[i, k] = difference - borrow
+            borrow = under | (_ONE if difference < borrow else _ZERO)
+    return result
+
+
+@kernel
+def frame_floats(low: Any, high: Any, values: Any, wanted: Any) -> Any:
+    """The sum of each frame's finite wanted values as (sum, error, largest magnitude), and how often it has NaN, +Inf
+    and -Inf (Knuth's two-sum, from the first row to the last). O(rows) for frames that only grow, else O(all frames).
+    """
+    count = len(low)
+    sums = np.zeros((count, 3), np.float64)
+    specials = np.zeros((count, 3), np.int64)
+    begin = end = -1
+    total = error = largest = 0.0
+    nan = plus = minus = 0
+    for i in range(count):
+        if low[i] != begin or high[i] < end:
+            begin = end = low[i]
+            total = error = largest = 0.0
+            nan = plus = minus = 0
+        while end < high[i]:
+            if wanted[end]:
+                value = values[end]
+                if value != value:
+                    nan += 1
+                elif value == np.inf:
+                    plus += 1
+                elif value == -np.inf:
+                    minus += 1
+                else:
+                    before = total
+                    total = before + value
+                    virtual = total - before
+                    error += (before - (total - virtual)) + (value - virtual)
+                    largest = max(largest, abs(total), abs(value))
+            end += 1
+        sums[i, 0], sums[i, 2] = total, largest
+        sums[i, 1] = error if np.isfinite(error) else 0.0
+        specials[i, 0], specials[i, 1], specials[i, 2] = nan, plus, minus
+    return sums, specials
