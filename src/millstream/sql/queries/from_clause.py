@@ -6,17 +6,18 @@ first and dropped afterwards. Everything else of the condition is the residual.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.nodes import Call, ColumnRef, Expression, columns_used, remap_columns
+from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call
+from millstream.plan.conditions import split_conjunction
+from millstream.plan.joining import join_plan
 from millstream.plan.nodes import Column, JoinKind, Plan, Project, Scan, Schema
-from millstream.plan.nodes import Join as JoinPlan
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
 from millstream.sql.catalog import ERROR_VIEW
-from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
+from millstream.sql.messages import Poisoned, invalid, not_yet
 from millstream.sql.queries.select import condition
 from millstream.sql.scope import Scope, ScopeColumn, combine, nullable_side, relation_scope
 from millstream.sql.syntax import (
@@ -40,7 +41,6 @@ _KINDS = {
     "SEMI": JoinKind.SEMI,
     "ANTI": JoinKind.ANTI,
 }
-_EQUALITIES = {"=": False, "<=>": True, "IS NOT DISTINCT FROM": True}
 
 
 # ---- single relations ----
@@ -193,121 +193,3 @@ def _merge_columns(
     if len(schema) > len(plan.schema):
         plan = Project(tuple(schema), plan, tuple(expressions))
     return plan, replace(scope, columns=tuple(merged) + rest)
-
-
-def split_conjunction(expression: Expression) -> list[Expression]:
-    """The operands of nested ANDs."""
-    if isinstance(expression, Call) and expression.name == "AND":
-        return [part for argument in expression.arguments for part in split_conjunction(argument)]
-    return [expression]
-
-
-def conjunction(parts: list[Expression]) -> Expression | None:
-    """The AND of all parts; None of none."""
-    if not parts:
-        return None
-    result = parts[0]
-    for part in parts[1:]:
-        result = build_call("AND", [result, part])
-    return result
-
-
-@dataclass
-class _Side:
-    """One input of a join while its keys are collected."""
-
-    plan: Plan
-    expressions: list[Expression]
-
-    def key(self, expression: Expression) -> int:
-        if expression not in self.expressions:
-            self.expressions.append(expression)
-        return self.expressions.index(expression)
-
-    def extended(self) -> Plan:
-        """The input with its computed keys appended."""
-        width = len(self.plan.schema)
-        if len(self.expressions) == width:
-            return self.plan
-        added = tuple(Column(f"$key{i}", e.type) for i, e in enumerate(self.expressions[width:]))
-        return Project(self.plan.schema + added, self.plan, tuple(self.expressions))
-
-
-def _side(plan: Plan) -> _Side:
-    return _Side(plan, [ColumnRef(c.type, i) for i, c in enumerate(plan.schema)])
-
-
-def join_plan(kind: JoinKind, left: Plan, right: Plan, conjuncts: list[Expression]) -> Plan:
-    """The join of two plans on conditions over the concatenation of their columns."""
-    width = len(left.schema)
-    sides = (_side(left), _side(right))
-    keys: list[tuple[int, int, bool]] = []
-    residual: list[Expression] = []
-    for conjunct in conjuncts:
-        pair = _key_pair(conjunct, width)
-        if pair is None:
-            residual.append(conjunct)
-            continue
-        first, second, null_safe = pair
-        keys.append((sides[0].key(first), sides[1].key(second), null_safe))
-    new_left, new_right = sides[0].extended(), sides[1].extended()
-    rest = conjunction(residual)
-    new_width = len(new_left.schema)
-    if rest is not None and new_width != width:
-        shift = {i: i if i < width else i + new_width - width for i in columns_used(rest)}
-        rest = remap_columns(rest, shift)
-    schema = _joined_schema(kind, new_left.schema, new_right.schema)
-    joined = JoinPlan(
-        schema,
-        kind,
-        new_left,
-        new_right,
-        tuple(k[0] for k in keys),
-        tuple(k[1] for k in keys),
-        tuple(k[2] for k in keys),
-        rest,
-    )
-    kept = list(range(width))
-    if kind not in (JoinKind.SEMI, JoinKind.ANTI):
-        kept += [new_width + i for i in range(len(right.schema))]
-    if len(kept) == len(schema):
-        return joined
-    columns = tuple(schema[i] for i in kept)
-    return Project(columns, joined, tuple(ColumnRef(schema[i].type, i) for i in kept))
-
-
-def _joined_schema(kind: JoinKind, left: Schema, right: Schema) -> Schema:
-    if kind in (JoinKind.SEMI, JoinKind.ANTI):
-        return left
-    if kind in (JoinKind.RIGHT, JoinKind.FULL):
-        left = tuple(replace(c, type=c.type.with_nullable(True)) for c in left)
-    if kind in (JoinKind.LEFT, JoinKind.FULL):
-        right = tuple(replace(c, type=c.type.with_nullable(True)) for c in right)
-    return left + right
-
-
-def _key_pair(conjunct: Expression, width: int) -> tuple[Expression, Expression, bool] | None:
-    """The key expressions of an equality between the two sides, each over its own side's columns."""
-    if not isinstance(conjunct, Call) or conjunct.name not in _EQUALITIES or len(conjunct.arguments) != 2:
-        return None
-    first, second = conjunct.arguments
-    used_first, used_second = columns_used(first), columns_used(second)
-    if not used_first or not used_second:
-        return None
-    if min(used_first) >= width and max(used_second) < width:
-        first, second, used_first, used_second = second, first, used_second, used_first
-    if max(used_first) >= width or min(used_second) < width:
-        return None
-    if not _same_key_type(first, second):
-        return None
-    null_safe = _EQUALITIES[conjunct.name]
-    return first, remap_columns(second, {i: i - width for i in used_second}), null_safe
-
-
-def _same_key_type(first: Expression, second: Expression) -> bool:
-    if first.type.kind is Kind.VARCHAR and second.type.kind is Kind.VARCHAR:
-        return True
-    return first.type.same_apart_from_nullability(second.type)
-
-
-__all__ = ["SqlError", "aliased", "conjunction", "join_plan", "scan", "split_conjunction"]

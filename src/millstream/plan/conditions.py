@@ -1,0 +1,84 @@
+"""Reasoning about conditions: their conjuncts, where they may be evaluated, and what NULLs make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+
+from millstream.expressions.evaluate import may_fail as evaluation_may_fail
+from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal, children
+from millstream.expressions.registry import build_call
+from millstream.types import Kind, SqlType
+
+TRUE = Literal(SqlType(Kind.BOOLEAN, nullable=False), True)
+#: Functions that are NULL when any operand is
+_STRICT = frozenset(("=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "NEG", "LIKE", "NOT LIKE", "NOT"))
+#: Nodes of expressions that a rewriting may make by repeating subexpressions
+MAX_SIZE = 2000
+
+
+@lru_cache(maxsize=4096)
+def may_fail(expression: Expression) -> bool:
+    """Whether some row makes an evaluation raise: such an expression must not be evaluated on more rows than those
+    that it was written for."""
+    return evaluation_may_fail(expression)
+
+
+def split_conjunction(expression: Expression) -> list[Expression]:
+    """The operands of nested ANDs."""
+    if isinstance(expression, Call) and expression.name == "AND":
+        return [part for argument in expression.arguments for part in split_conjunction(argument)]
+    return [expression]
+
+
+def conjunction(parts: Iterable[Expression]) -> Expression | None:
+    """The AND of all parts, each once; None of none."""
+    unique = list(dict.fromkeys(parts))
+    if len(unique) < 2:
+        return unique[0] if unique else None
+    return build_call("AND", unique)
+
+
+def is_null_for(expression: Expression, columns: Collection[int]) -> bool:
+    """Whether the value is certainly NULL when all of `columns` are."""
+    if isinstance(expression, ColumnRef):
+        return expression.index in columns
+    if isinstance(expression, Cast):
+        return expression.argument.type.kind is not Kind.VARIANT and is_null_for(expression.argument, columns)
+    if isinstance(expression, Call):
+        if expression.name in _STRICT:
+            return any(is_null_for(argument, columns) for argument in expression.arguments)
+        if expression.name in ("IN", "NOT IN"):
+            return is_null_for(expression.arguments[0], columns)
+    return False
+
+
+def rejects_nulls(condition: Expression, columns: Collection[int]) -> bool:
+    """Whether a condition is certainly not TRUE when all of `columns` are NULL."""
+    if is_null_for(condition, columns):
+        return True
+    if not isinstance(condition, Call):
+        return False
+    if condition.name in ("AND", "IS TRUE"):
+        return any(rejects_nulls(argument, columns) for argument in condition.arguments)
+    if condition.name == "OR":
+        return all(rejects_nulls(argument, columns) for argument in condition.arguments)
+    if condition.name in ("IS NOT NULL", "IS FALSE", "IS NOT UNKNOWN"):
+        return is_null_for(condition.arguments[0], columns)
+    return False
+
+
+def substituted_size(expression: Expression, replacements: Sequence[Expression]) -> int:
+    """The number of nodes of an expression with its columns replaced, as far as `MAX_SIZE`."""
+    if isinstance(expression, ColumnRef):
+        return _size(replacements[expression.index])
+    total = 1
+    for child in children(expression):
+        total += substituted_size(child, replacements)
+        if total > MAX_SIZE:
+            break
+    return total
+
+
+def _size(expression: Expression) -> int:
+    return 1 + sum(_size(child) for child in children(expression))

@@ -1,0 +1,126 @@
+"""Plans as text, for people: one line a node, inputs indented below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from millstream.expressions.errors import INFIX
+from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Literal
+from millstream.plan.nodes import (
+    Aggregate,
+    AggregateCall,
+    Except,
+    Filter,
+    Hop,
+    Intersect,
+    Join,
+    Plan,
+    Project,
+    Scan,
+    Schema,
+    TopK,
+    Values,
+)
+from millstream.plan.program import Program
+
+
+def explain_program(program: Program) -> str:
+    """The plans of all views."""
+    return "\n\n".join(f"{view.name}:\n{explain(view.plan)}" for view in program.views)
+
+
+def explain(plan: Plan) -> str:
+    """A plan as a tree of lines."""
+    lines = [describe(plan)]
+    for child in plan.inputs:
+        lines += ["  " + line for line in explain(child).split("\n")]
+    return "\n".join(lines)
+
+
+def describe(plan: Plan) -> str:
+    """One node, its columns by name."""
+    if isinstance(plan, Scan):
+        return f"Scan {plan.relation}"
+    if isinstance(plan, Values):
+        return f"Values {len(plan.rows)} rows"
+    if isinstance(plan, Project):
+        items = [
+            _item(expression_text(e, plan.input.schema), c.name)
+            for e, c in zip(plan.expressions, plan.schema, strict=True)
+        ]
+        return f"Project {', '.join(items)}"
+    if isinstance(plan, Filter):
+        return f"Filter {expression_text(plan.predicate, plan.input.schema)}"
+    if isinstance(plan, Join):
+        return _join(plan)
+    if isinstance(plan, Aggregate):
+        keys = [plan.input.schema[g].name for g in plan.group]
+        calls = [
+            _item(_aggregate(call, plan.input.schema), column.name)
+            for call, column in zip(plan.calls, plan.schema[len(keys) :], strict=True)
+        ]
+        return f"Aggregate by ({', '.join(keys)}) {', '.join(calls)}".rstrip()
+    if isinstance(plan, Except | Intersect):
+        return type(plan).__name__ + (" all" if plan.all else "")
+    if isinstance(plan, TopK):
+        return _top_k(plan)
+    if isinstance(plan, Hop):
+        return f"Hop {plan.input.schema[plan.time_column].name} slide {plan.slide_us} us, size {plan.size_us} us"
+    return type(plan).__name__
+
+
+def _item(text: str, name: str) -> str:
+    return text if text == name else f"{text} AS {name}"
+
+
+def _join(plan: Join) -> str:
+    parts = [
+        f"{plan.left.schema[left].name} {'<=>' if null_safe else '='} {plan.right.schema[right].name}"
+        for left, right, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True)
+    ]
+    text = f"Join {plan.kind.value}" + (f" on {' AND '.join(parts)}" if parts else "")
+    if plan.residual is not None:
+        text += f" where {expression_text(plan.residual, plan.left.schema + plan.right.schema)}"
+    return text
+
+
+def _aggregate(call: AggregateCall, schema: Schema) -> str:
+    arguments = ", ".join(schema[a].name for a in call.arguments) or "*"
+    text = f"{call.function}({'DISTINCT ' if call.distinct else ''}{arguments})"
+    return text if call.filter is None else f"{text} FILTER ({schema[call.filter].name})"
+
+
+def _top_k(plan: TopK) -> str:
+    schema = plan.schema
+    keys = [
+        f"{schema[k.column].name}{' DESC' if k.descending else ''} NULLS {'FIRST' if k.nulls_first else 'LAST'}"
+        for k in plan.keys
+    ]
+    text = "TopK" + (f" per ({', '.join(schema[p].name for p in plan.partition)})" if plan.partition else "")
+    text += f" by {', '.join(keys)}" if keys else ""
+    text += "" if plan.limit is None else f" limit {plan.limit}"
+    return text + (f" offset {plan.offset}" if plan.offset else "")
+
+
+def expression_text(expression: Expression, schema: Schema) -> str:
+    """An expression over the columns of `schema`."""
+    if isinstance(expression, ColumnRef):
+        return schema[expression.index].name
+    if isinstance(expression, Literal):
+        return "NULL" if expression.value is None else repr(expression.value)
+    if isinstance(expression, Cast):
+        name = "SAFE_CAST" if expression.safe else "CAST"
+        return f"{name}({expression_text(expression.argument, schema)} AS {expression.type.sql()})"
+    if isinstance(expression, Case):
+        branches = "".join(
+            f" WHEN {expression_text(c, schema)} THEN {expression_text(r, schema)}" for c, r in expression.branches
+        )
+        return f"CASE{branches} ELSE {expression_text(expression.otherwise, schema)} END"
+    assert isinstance(expression, Call)
+    return _call(expression, [expression_text(a, schema) for a in expression.arguments])
+
+
+def _call(call: Call, arguments: Sequence[str]) -> str:
+    if call.name in INFIX and len(arguments) > 1:
+        return "(" + f" {call.name} ".join(arguments) + ")"
+    return f"{call.name}({', '.join([*arguments, *map(str, call.options)])})"
