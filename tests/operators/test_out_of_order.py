@@ -10,6 +10,7 @@ import pytest
 from millstream.plan.nodes import Distinct, Except, Intersect, JoinKind, SortKey, TopK
 from tests.operators.law import TABLES, T, U, add, changes, circuit_of, random_schedule, rows_of
 from tests.operators.test_aggregate import CALLS, aggregate
+from tests.operators.test_asof_join import SHAPES, asof
 from tests.operators.test_join import LESS, join
 from tests.operators.test_sets import LEFT, PAIR, RIGHT
 from tests.operators.test_window import FRAMES, RANKS, UP, aggregates, window
@@ -26,6 +27,7 @@ PLANS = {
     "except all": Except(PAIR, LEFT, RIGHT, True),
     "intersect": Intersect(PAIR, LEFT, RIGHT, False),
     "intersect all": Intersect(PAIR, LEFT, RIGHT, True),
+    **{f"asof join with {name}": asof(name) for name in SHAPES},
     "ranks": window((0,), (UP,), *RANKS),
     **{f"window of {name}": window((), (UP,), *aggregates(FRAMES[name])) for name in ("running", "range around")},
     "top-k": TopK(T.schema, T, (), KEYS, 2, 1),

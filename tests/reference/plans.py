@@ -128,19 +128,26 @@ def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
                     result[tuple(row[k] for k in plan.kept) + element] += count
         case nodes.Window():
             result = _window(plan, inputs[0])
+        case nodes.AsofJoin():
+            result = _asof(plan, inputs[0], inputs[1])
         case _:
             raise AssertionError(plan)
     return Counter({row: count for row, count in result.items() if count})
 
 
+def keys_match(plan: nodes.Join | nodes.AsofJoin, a: Row, b: Row) -> bool:
+    """Whether the join keys of two rows are equal."""
+    for i, j, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True):
+        if (a[i] is None or b[j] is None) and not (null_safe and a[i] is None and b[j] is None):
+            return False
+        if order(a[i]) != order(b[j]):
+            return False
+    return True
+
+
 def _join(plan: nodes.Join, left: Bag, right: Bag) -> Bag:
     def matches(a: Row, b: Row) -> bool:
-        for i, j, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True):
-            if (a[i] is None or b[j] is None) and not (null_safe and a[i] is None and b[j] is None):
-                return False
-            if order(a[i]) != order(b[j]):
-                return False
-        return plan.residual is None or value(plan.residual, a + b) is True
+        return keys_match(plan, a, b) and (plan.residual is None or value(plan.residual, a + b) is True)
 
     result: Bag = Counter()
     kind = plan.kind
@@ -368,3 +375,14 @@ def _in_frame(plan: nodes.Window, frame: nodes.WindowFrame | None, rows: list[Ro
 
 def _scale(plan: nodes.Window, column: int) -> int:
     return plan.input.schema[column].type.scale or 0
+
+
+def _asof(plan: nodes.AsofJoin, left: Bag, right: Bag) -> Bag:
+    result: Bag = Counter()
+    for a, n in left.items():
+        time = a[plan.left_time]
+        partners = [b for b in right if b[plan.right_time] is not None and time is not None and keys_match(plan, a, b)]
+        partners = [b for b in partners if order(b[plan.right_time]) <= order(time)]
+        latest = max(partners, key=lambda b: (order(b[plan.right_time]), order(b)), default=None)
+        result[a + (latest or (None,) * len(plan.right.schema))] += n
+    return result

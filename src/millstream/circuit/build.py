@@ -15,6 +15,7 @@ import pyarrow as pa
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
 from millstream.operators.aggregate import AggregateOperator
+from millstream.operators.asof_join import AsofJoinOperator
 from millstream.operators.base import Operator
 from millstream.operators.distinct import DistinctOperator
 from millstream.operators.filter import FilterOperator
@@ -30,6 +31,7 @@ from millstream.operators.volatile import VolatileOperator
 from millstream.operators.windows.operator import WindowOperator
 from millstream.plan.nodes import (
     Aggregate,
+    AsofJoin,
     Distinct,
     Except,
     Filter,
@@ -256,6 +258,22 @@ class _Builder:
         if isinstance(plan, Except | Intersect):
             operation = "except" if isinstance(plan, Except) else "intersect"
             return self._node(operation, plan.all, inputs, lambda: SetOperator(operation, plan.all, seeds))
+        if isinstance(plan, AsofJoin):
+            return self._node(
+                "asof join",
+                (plan.left_keys, plan.right_keys, plan.null_safe, plan.left_time, plan.right_time),
+                inputs,
+                lambda: AsofJoinOperator(
+                    _types(plan.left),
+                    _types(plan.right),
+                    plan.left_keys,
+                    plan.right_keys,
+                    plan.null_safe,
+                    plan.left_time,
+                    plan.right_time,
+                    seeds,
+                ),
+            )
         if isinstance(plan, Window):
             return self._node(
                 "window",

@@ -302,3 +302,26 @@ class Window(Plan):
     @property
     def inputs(self) -> tuple[Plan, ...]:
         return (self.input,)
+
+
+@dataclass(frozen=True)
+class AsofJoin(Plan):
+    """Each row of left with the one row of right that has equal keys and the greatest `right_time` not above
+    `left_time`; of several, the greatest row by all columns. Without such a row, or with NULL in `left_time`, the
+    columns of right are NULL; they are nullable in the schema. Rows of right with NULL in `right_time` never match.
+    Keys are as in Join; both times have the same type."""
+
+    left: Plan
+    right: Plan
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+    null_safe: tuple[bool, ...]
+    left_time: int
+    right_time: int
+
+    def __post_init__(self) -> None:
+        assert len(self.left_keys) == len(self.right_keys) == len(self.null_safe)
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.left, self.right)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from millstream.expressions.nodes import columns_used
 from millstream.plan.nodes import (
     Aggregate,
+    AsofJoin,
     Filter,
     Hop,
     Join,
@@ -50,6 +51,11 @@ def input_columns(plan: Plan, wanted: set[int]) -> tuple[set[int], ...]:
         return tuple(set(wanted) for _ in plan.operands)
     if isinstance(plan, Hop):
         return ({i for i in wanted if i < len(plan.input.schema)} | {plan.time_column},)
+    if isinstance(plan, AsofJoin):
+        # all columns of right decide between rows of the same time
+        width = len(plan.left.schema)
+        left = {i for i in wanted if i < width} | set(plan.left_keys) | {plan.left_time}
+        return left, set(range(len(plan.right.schema)))
     if isinstance(plan, Unnest):
         return ({plan.kept[i] for i in wanted if i < len(plan.kept)} | {plan.column},)
     # rows are told apart by all their columns: DISTINCT, EXCEPT, INTERSECT, and the tie-break of TopK
