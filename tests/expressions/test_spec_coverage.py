@@ -72,8 +72,6 @@ REFUSED: dict[str, str] = {
 """Scalar functions that the dialect names in order to refuse them."""
 
 MISSING: dict[str, str] = {
-    **dict.fromkeys(("TRANSFORM", "ARRAY_EXISTS"), "needs lambdas"),
-    **dict.fromkeys(("VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP"), "needs lambdas"),
     **dict.fromkeys(("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"), "not built"),
 }
 """Scalar functions that the dialect has and this registry lacks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from millstream.expressions.nodes import Expression
+from millstream.expressions.nodes import Expression, Lambda
 from millstream.types import Kind, SqlType
 
 UNARY_SPELLING = {"NEG": "-", "UNARY PLUS": "+", "NOT": "NOT "}
@@ -64,9 +64,16 @@ def signature_text(name: str, types: Sequence[str]) -> str:
     return f"{name}({', '.join(marked)})"
 
 
+def _argument_text(argument: Expression | SqlType) -> str:
+    if isinstance(argument, Lambda):
+        parameters = ", ".join(type_text(t) for t in argument.parameters)
+        return f"FUNCTION({parameters})-><{type_text(argument.type)}>"
+    return type_text(argument if isinstance(argument, SqlType) else argument.type)
+
+
 def cannot_apply(name: str, arguments: Iterable[Expression | SqlType], forms: Sequence[str] = ()) -> TypeCheckError:
     """`Cannot apply 'F' to arguments of type 'F(<...>)'`, with the supported forms when given."""
-    types = [type_text(a if isinstance(a, SqlType) else a.type) for a in arguments]
+    types = [_argument_text(a) for a in arguments]
     shown = UNARY_SPELLING.get(name, name).strip()
     message = f"Cannot apply '{shown}' to arguments of type '{signature_text(name, types)}'"
     if forms:

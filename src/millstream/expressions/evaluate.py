@@ -22,13 +22,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.errors import EvaluationError
 from millstream.expressions.casts import cast_is_fallible, cast_kernel
 from millstream.expressions.conditional import implement_case
 from millstream.expressions.function import Node
-from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Literal, children
+from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Lambda, Literal, children
 from millstream.expressions.registry import FUNCTIONS
 from millstream.expressions.vectors import Bools, Kernel, Value, broadcast, is_scalar, mask_of
 from millstream.types import SqlType, arrow_type
@@ -54,6 +55,7 @@ class EvaluationContext:
 
 
 Projection = Callable[[Sequence[pa.Array], int, EvaluationContext], tuple[pa.Array, ...]]
+Rows = npt.NDArray[np.int64]
 Predicate = Callable[[Sequence[pa.Array], int, EvaluationContext], Bools]
 
 
@@ -122,7 +124,7 @@ class _Compiler:
         found = self._nodes.get(expression)
         if found is None:
             node, fallible = self._build(expression)
-            if self._uses[expression] > 1 and not isinstance(expression, ColumnRef | Literal):
+            if self._uses[expression] > 1 and not isinstance(expression, ColumnRef | Literal | Lambda):
                 node = _remembering(node, len(self._nodes))
             found = self._nodes[expression] = (node, fallible)
         return found
@@ -136,6 +138,9 @@ class _Compiler:
         built = [self.node(child) for child in children(expression)]
         nodes = [node for node, _ in built]
         fallible = [fails for _, fails in built]
+        if isinstance(expression, Lambda):
+            body, body_fails = _Compiler([expression.body]).node(expression.body)
+            return _LambdaNode(expression, body, nodes), any(fallible) or body_fails
         if isinstance(expression, Case):
             node: Node = implement_case(expression, nodes, fallible)
             return self._folded(expression, nodes, node, any(fallible))
@@ -174,6 +179,41 @@ class _Constant:
 
     def __call__(self, _: object) -> Value:
         return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class _LambdaNode:
+    """The node of a lambda: its value on a frame is a function."""
+
+    expression: Lambda
+    body: Node
+    captures: Sequence[Node]
+
+    def __call__(self, frame: BatchFrame) -> AppliedLambda:
+        return AppliedLambda(self, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLambda:
+    """A lambda over the rows of a frame, for the kernels of functions that take one."""
+
+    node: _LambdaNode
+    frame: BatchFrame
+
+    @property
+    def num_rows(self) -> int | None:
+        """The number of rows if the lambda reads them, so that it is no constant."""
+        return self.frame.num_rows if self.node.captures else None
+
+    def __call__(self, parameters: Sequence[pa.Array], owners: Rows) -> pa.Array:
+        """The body for each combination of parameters; `owners` are the rows that they belong to."""
+        wanted = arrow_type(self.node.expression.type)
+        if len(owners) == 0:
+            return pa.nulls(0, wanted)
+        rows = pa.array(owners)
+        captured = [broadcast(node(self.frame), self.frame.num_rows).take(rows) for node in self.node.captures]
+        frame = BatchFrame((*parameters, *captured), len(owners), self.frame.now_us)
+        return broadcast(_exact(self.node.body(frame), self.node.expression.type), len(owners))
 
 
 def _remembering(node: Node, slot: int) -> Node:
@@ -223,6 +263,8 @@ def may_fail(expression: Expression) -> bool:
 def is_deterministic(expression: Expression) -> bool:
     """Whether equal rows always give equal values."""
     if isinstance(expression, Call) and not FUNCTIONS[expression.name].deterministic:
+        return False
+    if isinstance(expression, Lambda) and not is_deterministic(expression.body):
         return False
     return all(is_deterministic(child) for child in children(expression))
 

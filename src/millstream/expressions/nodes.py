@@ -63,14 +63,29 @@ class Case(Expression):
     otherwise: Expression
 
 
+@dataclass(frozen=True, slots=True)
+class Lambda(Expression):
+    """`(x, y) -> body`, which occurs only as an argument of the functions that take one; `type` is that of the body.
+
+    The body is closed: its columns 0, 1, ... are the parameters, those after them the values of `captures`, which are
+    expressions over the row that the lambda stands in. SQL text has no captures, but lambdas inside of lambdas have.
+    """
+
+    parameters: tuple[SqlType, ...]
+    body: Expression
+    captures: tuple[Expression, ...] = ()
+
+
 def children(expression: Expression) -> tuple[Expression, ...]:
-    """The direct operands of `expression`."""
+    """The direct operands of `expression`, which read the same row as it does: not the body of a lambda."""
     if isinstance(expression, Call):
         return expression.arguments
     if isinstance(expression, Cast):
         return (expression.argument,)
     if isinstance(expression, Case):
         return tuple(e for branch in expression.branches for e in branch) + (expression.otherwise,)
+    if isinstance(expression, Lambda):
+        return expression.captures
     return ()
 
 
@@ -109,4 +124,7 @@ def substitute(
             (substitute(c, replacements, mapping), substitute(r, replacements, mapping)) for c, r in expression.branches
         )
         return Case(expression.type, branches, substitute(expression.otherwise, replacements, mapping))
+    if isinstance(expression, Lambda):
+        captures = tuple(substitute(c, replacements, mapping) for c in expression.captures)
+        return Lambda(expression.type, expression.parameters, expression.body, captures)
     return expression

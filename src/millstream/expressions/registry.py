@@ -22,6 +22,7 @@ from millstream.expressions.functions import (
     datetime,
     formats,
     intervals,
+    lambdas,
     logic,
     numeric,
     patterns,
@@ -30,7 +31,8 @@ from millstream.expressions.functions import (
     variants,
 )
 from millstream.expressions.functions.comparison import check_between
-from millstream.expressions.nodes import Expression
+from millstream.expressions.functions.lambdas import build_lambda, lambda_parameters, takes_lambda
+from millstream.expressions.nodes import Expression, Lambda
 
 __all__ = [
     "FUNCTIONS",
@@ -39,14 +41,17 @@ __all__ = [
     "build_call",
     "build_case",
     "build_cast",
+    "build_lambda",
     "cannot_apply",
     "check_between",
     "coerce",
     "comparison_type",
     "is_scalar_function",
+    "lambda_parameters",
     "least_restrictive",
     "no_match",
     "not_implemented",
+    "takes_lambda",
     "type_text",
 ]
 
@@ -65,14 +70,13 @@ FUNCTIONS: dict[str, Function] = {
     **periods.FUNCTIONS,
     **formats.FUNCTIONS,
     **variants.FUNCTIONS,
+    **lambdas.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(
     (
         *("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"),
         *("DATE", "TIME", "TIMESTAMP"),
-        *("TRANSFORM", "ARRAY_EXISTS"),
-        *("VARIANT_FILTER", "VARIANT_DEEP_FILTER", "VARIANT_MAP", "VARIANT_DEEP_MAP"),
         *("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"),
     )
 )
@@ -94,6 +98,8 @@ def build_call(name: str, arguments: Sequence[Expression], options: tuple[object
     entry = FUNCTIONS.get(upper)
     if entry is None:
         raise not_implemented(upper) if upper in NOT_BUILT else no_match(name, arguments)
+    if any(isinstance(argument, Lambda) for argument in arguments) and not takes_lambda(upper):
+        raise cannot_apply(upper, arguments)
     try:
         return entry.resolve(arguments, options)
     except TypeCheckError as error:
