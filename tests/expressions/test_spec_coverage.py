@@ -71,9 +71,7 @@ REFUSED: dict[str, str] = {
 }
 """Scalar functions that the dialect names in order to refuse them."""
 
-MISSING: dict[str, str] = {
-    **dict.fromkeys(("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"), "not built"),
-}
+MISSING: dict[str, str] = {}
 """Scalar functions that the dialect has and this registry lacks."""
 
 SPEC_AGGREGATES = """COUNT COUNTIF SUM AVG MIN MAX ARG_MIN ARG_MAX EVERY BOOL_AND LOGICAL_AND SOME BOOL_OR LOGICAL_OR

@@ -48,10 +48,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """What an evaluation may read besides the rows: the time of the step in microseconds, None outside of
-    steps."""
+    """What an evaluation may read besides the rows.
+
+    `now_us` is the time of the step in microseconds, None outside of steps. `metadata` is what the connector knows
+    about each row, a column of VARIANT texts; None where rows come from no connector.
+    """
 
     now_us: int | None = None
+    metadata: pa.Array | None = None
 
 
 Projection = Callable[[Sequence[pa.Array], int, EvaluationContext], tuple[pa.Array, ...]]
@@ -62,7 +66,7 @@ Predicate = Callable[[Sequence[pa.Array], int, EvaluationContext], Bools]
 class BatchFrame:
     """The rows of one batch, or those of them that a lazy operand is evaluated on."""
 
-    __slots__ = ("_chosen", "_columns", "_parent", "memo", "now_us", "num_rows", "source")
+    __slots__ = ("_chosen", "_columns", "_metadata", "_parent", "memo", "now_us", "num_rows", "source")
 
     def __init__(
         self,
@@ -71,12 +75,14 @@ class BatchFrame:
         now_us: int | None,
         parent: BatchFrame | None = None,
         chosen: pa.Array | None = None,
+        metadata: pa.Array | None = None,
     ) -> None:
         self.source = source
         self.num_rows = num_rows
         self.now_us = now_us
         self._parent = parent
         self._chosen = chosen
+        self._metadata = metadata
         self._columns: dict[int, pa.Array] = {}
         self.memo: dict[int, Value] = {}
 
@@ -87,6 +93,16 @@ class BatchFrame:
         if found is None:
             found = self._columns[index] = self._parent.column(index).filter(self._chosen)
         return found
+
+    @property
+    def metadata(self) -> Value:
+        """What connectors know about the rows, as VARIANTs."""
+        if self._parent is not None and self._metadata is None:
+            found = self._parent.metadata
+            if is_scalar(found):
+                return found
+            self._metadata = found.filter(self._chosen)
+        return pa.scalar(None, pa.large_string()) if self._metadata is None else self._metadata
 
     def recall(self, slot: int) -> Value | None:
         """The remembered value of node `slot`, if it was computed here or on the frame this one narrows."""
@@ -156,7 +172,7 @@ class _Compiler:
         else:
             assert entry.implement is not None, f"{expression.name} should have been rewritten when it was resolved"
             node = _applied(entry.implement(expression), nodes)
-        if not entry.deterministic:
+        if not (entry.deterministic and entry.foldable):
             return node, fails
         return self._folded(expression, nodes, node, fails)
 
@@ -277,7 +293,7 @@ def compile_projection(expressions: Sequence[Expression]) -> Projection:
     def project(columns: Sequence[pa.Array], num_rows: int, context: EvaluationContext) -> tuple[pa.Array, ...]:
         if num_rows == 0:
             return tuple(pa.nulls(0, wanted) for _, _, wanted in parts)
-        frame = BatchFrame(columns, num_rows, context.now_us)
+        frame = BatchFrame(columns, num_rows, context.now_us, metadata=context.metadata)
         try:
             return tuple(_column(node(frame), num_rows, sql_type) for node, sql_type, _ in parts)
         except pa.ArrowInvalid as error:
@@ -305,7 +321,7 @@ def compile_predicate(expression: Expression) -> Predicate:
         if num_rows == 0:
             return np.zeros(0, np.bool_)
         try:
-            return mask_of(node(BatchFrame(columns, num_rows, context.now_us)), num_rows)
+            return mask_of(node(BatchFrame(columns, num_rows, context.now_us, metadata=context.metadata)), num_rows)
         except pa.ArrowInvalid as error:
             raise _refusal(error) from error
 

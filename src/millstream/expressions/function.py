@@ -56,7 +56,8 @@ class Function:
     """A scalar function or operator of the dialect.
 
     `fallible(call)` tells whether evaluating the function itself (not its arguments) can raise an
-    EvaluationError. Exactly one of `implement` and `implement_lazily` is set, or neither where `resolve`
+    EvaluationError. A function that is not `foldable` is evaluated for rows only, even if its arguments are constants.
+    Exactly one of `implement` and `implement_lazily` is set, or neither where `resolve`
     rewrites to other functions.
     """
 
@@ -66,6 +67,7 @@ class Function:
     implement_lazily: Callable[[Call, Sequence[Node], Sequence[bool]], LazyKernel] | None = None
     fallible: Callable[[Call], bool] = never
     deterministic: bool = True
+    foldable: bool = True
     doc: str = ""
 
 

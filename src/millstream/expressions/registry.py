@@ -28,6 +28,7 @@ from millstream.expressions.functions import (
     patterns,
     periods,
     strings,
+    system,
     variants,
 )
 from millstream.expressions.functions.comparison import check_between
@@ -71,13 +72,13 @@ FUNCTIONS: dict[str, Function] = {
     **formats.FUNCTIONS,
     **variants.FUNCTIONS,
     **lambdas.FUNCTIONS,
+    **system.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(
     (
         *("SIMILAR TO", "NOT SIMILAR TO", "TRANSLATE", "CONVERT"),
         *("DATE", "TIME", "TIMESTAMP"),
-        *("ST_POINT", "ST_DISTANCE", "WRITELOG", "CONNECTOR_METADATA"),
     )
 )
 """Functions that the dialect knows, but refuses to compile."""

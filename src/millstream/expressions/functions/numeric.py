@@ -391,7 +391,7 @@ FUNCTIONS = table(
     _elementary("ATAN2", pc.atan2, parameters=2),
     Function("PI", _pi, doc="The constant, written without parentheses."),
     function("SEQUENCE", [INT, INT], array(INTEGER), simple(on_arrays(_sequence)), doc="Integers from a to b."),
-    Function("BLACKBOX", _resolve_identity, simple(lambda v: v), deterministic=False, doc="x, hidden from folding."),
+    Function("BLACKBOX", _resolve_identity, simple(lambda v: v), foldable=False, doc="x, hidden from folding."),
     CEILING="CEIL",
     TRUNC="TRUNCATE",
 )
