@@ -8,7 +8,8 @@ import pytest
 
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import hash_columns
-from millstream.zset.kernels import build_directory, merge_entries, sort_entries
+from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
+from millstream.zset.probe_kernels import find_ranges
 from tests.zset import reference
 
 # (rows, distinct keys, distinct rows): distinct, duplicated, one key with many rows, few keys.
@@ -58,6 +59,36 @@ def test_merging_agrees_with_sorting_both(shape: tuple[int, int, int], other: tu
     both = np.concatenate((a[0], b[0]))
     positions = np.where(sources >> 40 == 0, sources, (sources & ((1 << 40) - 1)) + len(a[0]))
     np.testing.assert_array_equal(both[positions], expected[0])
+
+
+@pytest.mark.parametrize(
+    "shapes", [SHAPES[:1], SHAPES[3:6], SHAPES, [(9000, 1 << 60, 1 << 60)] * 3, [(5000, 2, 2000)] * 4]
+)
+def test_merging_many_agrees_with_sorting_all(shapes: list[tuple[int, int, int]]) -> None:
+    runs = [reference.sort_entries(*entries(shape, seed))[1:] for seed, shape in enumerate(shapes)]
+    parts = np.array([(*(column.ctypes.data for column in part), len(part[0])) for part in runs], np.int64)
+    sources, *merged = merge_many(parts)
+    concatenated = [np.concatenate(columns) for columns in zip(*runs, strict=True)]
+    _, *expected = reference.sort_entries(*concatenated)
+    for actual, wanted in zip(merged, expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    starts = np.cumsum([0] + [len(part[0]) for part in runs])
+    positions = starts[sources >> 40] + (sources & ((1 << 40) - 1))
+    for column, wanted in zip(concatenated[:2], expected[:2], strict=True):
+        np.testing.assert_array_equal(column[positions], wanted)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ranges_of_equal_hashes_agree_with_searchsorted(shape: tuple[int, int, int]) -> None:
+    keys = np.sort(entries(shape, 4)[0])
+    hashes = np.concatenate((keys[::3], entries((50, 1 << 60, 1), 5)[0], keys[:1] + np.uint64(1)))
+    directory = build_directory(keys)
+    low, high = np.empty(len(hashes), np.int64), np.empty(len(hashes), np.int64)
+    find_ranges(keys.ctypes.data, directory.ctypes.data, len(directory).bit_length() - 1, hashes, low, high)
+    probed, positions = reference.probe_run(keys, hashes)
+    np.testing.assert_array_equal(np.repeat(np.arange(len(hashes)), high - low), probed)
+    found = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(found), positions)
 
 
 def test_merging_a_run_with_its_opposite_leaves_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream.zset import gather_kernels, group_table, hash_kernels, hashing, kernels, run, trace
+from millstream.zset import gather_kernels, group_table, hash_kernels, hashing, kernels, probe_kernels, run, trace
 from millstream.zset.columns import DATA, FIXED, KIND
 from millstream.zset.consolidate import SortKey, consolidate, sort_rows
 from millstream.zset.delta import Delta
@@ -184,15 +184,49 @@ def test_many_rows_in_many_runs(keys: int) -> None:
         assert same
 
 
-def test_runs_shrink_geometrically_under_deltas_of_decreasing_sizes() -> None:
+def test_runs_shrink_geometrically_once_probes_have_paid_for_it() -> None:
     filled = Trace((pa.int64(),), [0], DEFAULT_SEEDS)
     start = 0
-    for size in range(1000, 900, -1):
+    keys = [pa.array(np.arange(20_000))]
+    for size in range(1000, 950, -1):
         filled.insert(Delta.inserts([pa.array(range(start, start + size))]))
         start += size
+        for _ in range(4):
+            matches = filled.probe(keys, 20_000)
+        assert matches.probe_index.tolist() == list(range(min(start, 20_000)))
         sizes = [r.num_rows for r in filled.runs]
         assert all(2 * a > 3 * b for a, b in itertools.pairwise(sizes))
     assert sum(sizes) == start
+
+
+def test_a_probe_of_few_rows_merges_nothing() -> None:
+    filled = Trace((pa.int64(),), [0], DEFAULT_SEEDS)
+    for start in range(0, 7000, 1000):
+        filled.insert(Delta.inserts([pa.array(range(start, start + 1000))]))
+    before = filled.runs
+    assert filled.probe([pa.array([1, 6999])], 2).delta.num_rows == 2
+    assert filled.runs == before
+
+
+def test_without_probes_every_row_is_moved_a_few_times_and_runs_stay_few() -> None:
+    filled = Trace((pa.int64(),), [0], DEFAULT_SEEDS)
+    moved = 0
+    for start in range(0, 512_000, 1000):
+        before = set(map(id, filled.runs))
+        filled.insert(Delta.inserts([pa.array(range(start, start + 1000))]))
+        moved += sum(r.num_rows for r in filled.runs if id(r) not in before)
+        assert len(filled.runs) <= 3 * 7
+    assert [r.num_rows for r in filled.runs] == [512_000]
+    assert moved <= 4 * 512_000
+
+
+def test_deltas_of_deletions_are_merged_at_once() -> None:
+    filled = Trace((pa.int64(),), [0], DEFAULT_SEEDS)
+    filled.insert(Delta.inserts([pa.array(range(5000))]))
+    for start in range(0, 5000, 500):
+        filled.insert(Delta.inserts([pa.array(range(start, start + 500))]).negate())
+        assert len(filled.runs) <= 5
+    assert filled.runs == ()
 
 
 def test_single_rows_rarely_touch_a_large_run() -> None:
@@ -297,7 +331,8 @@ def _kernels() -> list[Any]:
     """The kernels that Python code calls."""
     return [
         gather_kernels.gather, gather_kernels.gather_text, hash_kernels.hash_table, hash_kernels.fold_lists,
-        hash_kernels.fold_maps, kernels.sort_entries, kernels.merge_entries, kernels.probe_runs,
-        kernels.build_directory, kernels.gather_weights, kernels.equal_positions, group_table.insert_slots,
+        hash_kernels.fold_maps, kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
+        kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_weights,
+        probe_kernels.equal_positions, group_table.insert_slots,
         group_table.find_slots, group_table.release_slots, group_table.move_cells,
     ]  # fmt: skip

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from millstream.zset.columns import KIND, OTHER, describe
 from millstream.zset.hashing import hash_columns, list_children
-from millstream.zset.kernels import equal_positions
+from millstream.zset.probe_kernels import equal_positions
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

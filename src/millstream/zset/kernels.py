@@ -1,8 +1,8 @@
-"""The kernels over hashes: sorting, merging, probing.
+"""The kernels over hashes: sorting, merging, directories.
 
-They are given hashes as uint64, weights and positions as int64, columns as tables of addresses (columns.py). A
-*source* says where an entry comes from: s * SECOND_SOURCE + p is entry p of the s-th run. Each kernel has a plain numpy
-twin in tests/zset/reference.py that it must agree with.
+They are given hashes as uint64, weights and positions as int64. A *source* says where an entry comes from:
+s * SECOND_SOURCE + p is entry p of the s-th run. Each kernel has a plain numpy twin in tests/zset/reference.py that it
+must agree with.
 """
 
 from __future__ import annotations
@@ -11,26 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from millstream.zset.columns import (
-    KIND,
-    NULLS,
-    OTHER,
-    POSITION_MASK,
-    SECOND_SOURCE,
-    SOURCE_SHIFT,
-    START,
-    VALID,
-)
-from millstream.zset.words import ZERO, bit, kernel, load32, load64, same_value
+from millstream.zset.columns import POSITION_MASK, SECOND_SOURCE, SOURCE_SHIFT
+from millstream.zset.words import kernel, load64
 
-
-@kernel
-def equal_positions(a: Any, positions_a: Any, b: Any, positions_b: Any) -> Any:
-    """For the pairs of positions, whether the first columns of the tables a[0] and b[0] hold equal values or NULLs."""
-    equal = np.empty(len(positions_a), np.bool_)
-    for i in range(len(positions_a)):
-        equal[i] = same_value(a, 0, 0, positions_a[i], b, 0, 0, positions_b[i], True)
-    return equal
+# A block of a merge has so many buckets at most, as a power of two: they and their entries fit in the nearer caches.
+BLOCK_BITS = 11
+# Buckets of more entries are sorted by merging.
+INSERTION_LIMIT = 24
 
 
 @kernel
@@ -114,6 +101,19 @@ def merge_sort(entries: Any, low: Any, high: Any) -> None:
 
 
 @kernel
+def sort_buckets(entries: Any, ends: Any) -> None:
+    """Sorts each of the buckets, which end at ends[:-1], in place."""
+    low = 0
+    for b in range(len(ends) - 1):
+        high = ends[b]
+        if high - low > INSERTION_LIMIT:
+            merge_sort(entries, low, high)
+        elif high - low > 1:
+            insertion_sort(entries, low, high)
+        low = high
+
+
+@kernel
 def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
     """Entries by (key hash, row hash), equal pairs merged and zero weights dropped.
 
@@ -144,14 +144,7 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
             entries[p, 0] = keys[i]
             entries[p, 1] = rows[i]
             entries[p, 2] = np.uint64(i)
-        low = 0
-        for b in range(1 << bits):
-            high = ends[b]
-            if high - low > 24:
-                merge_sort(entries, low, high)
-            elif high - low > 1:
-                insertion_sort(entries, low, high)
-            low = high
+        sort_buckets(entries, ends)
     return collapse(entries, weights)
 
 
@@ -243,98 +236,77 @@ def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b:
 
 
 @kernel
-def find_range(keys: Any, low: Any, high: Any, key: Any) -> Any:
-    """The range of positions low .. high - 1 where sorted hashes at address `keys` equal `key`."""
-    end = high
-    while end - low > 8:
-        middle = (low + end) >> 1
-        if load64(keys, middle * 8) < key:
-            low = middle + 1
-        else:
-            end = middle
-    while low < high and load64(keys, low * 8) < key:
-        low += 1
-    end = low
-    while end < high and end - low < 8 and load64(keys, end * 8) == key:
-        end += 1
-    if end - low == 8:
-        while end < high:
-            middle = (end + high) >> 1
-            if load64(keys, middle * 8) <= key:
-                end = middle + 1
-            else:
-                high = middle
-    return low, end
+def merge_many(parts: Any) -> Any:
+    """Merges any number of sorted runs' entries, cancelling opposite weights.
 
-
-@kernel
-def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_safe: Any) -> Any:
-    """All entries of several runs whose key equals a probe row's.
-
-    `index` has per run the addresses of key hashes and directory, the directory's bits, and the address of the
-    weights; `tables` its columns, of
-    which `key` are the key columns; `hashes` and the table `probe` (a single one, with one line per key column) are
-    those of the probe rows. Columns of kind OTHER are taken to be equal. Returns probe positions, ascending, and
-    where the entries come from (as in `gather`). O(rows x runs + matches).
+    `parts` has per run the addresses of key hashes, row hashes and weights, and the number of entries. Answers as
+    `merge_entries`. Entries are scattered into buckets by the top bits of their key hash and sorted there, in blocks
+    that fit in the caches; being sorted already, the runs are read from start to end. O(n) for any number of runs.
     """
-    num_runs, num_rows = len(index), len(hashes)
-    starts = np.empty((num_runs, num_rows), np.int64)
-    ends = np.empty((num_runs, num_rows), np.int64)
     total = np.int64(0)
-    skipped = np.empty(num_rows, np.bool_)
-    for i in range(num_rows):
-        skipped[i] = unmatchable(probe, i, null_safe)
-    for r in range(num_runs):
-        keys = index[r, 0]
-        directory = index[r, 1]
-        shift = np.uint64(64 - index[r, 2])
-        for i in range(num_rows):
-            if skipped[i]:
-                starts[r, i] = ends[r, i] = 0
-                continue
-            top = np.int64(hashes[i] >> shift)
-            low = np.int64(load32(directory, top * 4))
-            high = np.int64(load32(directory, top * 4 + 4))
-            low, high = find_range(keys, low, high, hashes[i])
-            starts[r, i] = low
-            ends[r, i] = high
-            total += high - low
-    matched = np.empty(total, np.int64)
+    for r in range(len(parts)):
+        total += parts[r, 3]
+    bits = directory_bits(total)
+    local_bits = min(bits, BLOCK_BITS)
+    shift = np.uint64(64 - bits)
+    mask = np.int64((1 << local_bits) - 1)
+    ends = np.empty((1 << local_bits) + 1, np.int64)
+    entries = np.empty((min(total, 2 << local_bits), 3), np.uint64)
+    starts = np.zeros(len(parts), np.int64)
+    stops = np.zeros(len(parts), np.int64)
     sources = np.empty(total, np.int64)
+    keys = np.empty(total, np.uint64)
+    rows = np.empty(total, np.uint64)
+    weights = np.empty(total, np.int64)
     size = 0
-    for i in range(num_rows):
-        for r in range(num_runs):
-            for position in range(starts[r, i], ends[r, i]):
-                equal = True
-                for k in range(len(key)):
-                    if probe[0, k, KIND] != OTHER and not same_value(
-                        probe, 0, k, i, tables, r, key[k], position, null_safe[k]
-                    ):
-                        equal = False
-                        break
-                if equal:
-                    matched[size] = i
-                    sources[size] = r * SECOND_SOURCE + position
-                    size += 1
-    return matched[:size], sources[:size]
+    for block in range(1 << (bits - local_bits)):
+        ends[:] = 0
+        count = np.int64(0)
+        for r in range(len(parts)):
+            i = starts[r]
+            while i < parts[r, 3]:
+                top = np.int64(load64(parts[r, 0], i * 8) >> shift)
+                if top >> local_bits != block:
+                    break
+                ends[(top & mask) + 1] += 1
+                i += 1
+            stops[r] = i
+            count += i - starts[r]
+        for b in range(1, len(ends)):
+            ends[b] += ends[b - 1]
+        if count > len(entries):
+            entries = np.empty((2 * count, 3), np.uint64)
+        for r in range(len(parts)):
+            for i in range(starts[r], stops[r]):
+                key = load64(parts[r, 0], i * 8)
+                bucket = np.int64(key >> shift) & mask
+                p = ends[bucket]
+                ends[bucket] = p + 1
+                entries[p, 0] = key
+                entries[p, 1] = load64(parts[r, 1], i * 8)
+                entries[p, 2] = np.uint64(r * SECOND_SOURCE + i)
+            starts[r] = stops[r]
+        sort_buckets(entries, ends)
+        i = 0
+        while i < count:
+            first = np.int64(entries[i, 2])
+            sources[size] = first
+            keys[size] = entries[i, 0]
+            rows[size] = entries[i, 1]
+            weight = weight_of(parts, first)
+            i += 1
+            while i < count and entries[i, 0] == keys[size] and entries[i, 1] == rows[size]:
+                weight += weight_of(parts, np.int64(entries[i, 2]))
+                i += 1
+            weights[size] = weight
+            if weight != 0:
+                size += 1
+    if size < total // 2:
+        return sources[:size], keys[:size].copy(), rows[:size].copy(), weights[:size].copy()
+    return sources[:size], keys[:size], rows[:size], weights[:size]
 
 
 @kernel
-def unmatchable(probe: Any, i: Any, null_safe: Any) -> Any:
-    """Whether probe row i has a NULL where NULLs do not match: many entries may share its hash."""
-    for k in range(len(null_safe)):
-        if not null_safe[k]:
-            if probe[0, k, KIND] == NULLS:
-                return True
-            if probe[0, k, VALID] != 0 and bit(probe[0, k, VALID], i + probe[0, k, START]) == ZERO:
-                return True
-    return False
-
-
-@kernel
-def gather_weights(index: Any, sources: Any) -> Any:
-    """The weights of the entries at `sources`; `index` as in `probe_runs`."""
-    weights = np.empty(len(sources), np.int64)
-    for i in range(len(sources)):
-        weights[i] = np.int64(load64(index[sources[i] >> SOURCE_SHIFT, 3], (sources[i] & POSITION_MASK) * 8))
-    return weights
+def weight_of(parts: Any, source: Any) -> Any:
+    """The weight of an entry of one of the runs that `merge_many` merges."""
+    return np.int64(load64(parts[source >> SOURCE_SHIFT, 2], (source & POSITION_MASK) * 8))

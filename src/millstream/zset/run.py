@@ -5,9 +5,9 @@ sorted array *is* a hash table: the directory tells for every value of the hashe
 or two entries on average, and a look-up is one read of the directory and a short scan. Where one key has many rows the
 scan becomes a binary search.
 
-Building costs O(rows): hash, scatter into buckets, gather the columns once. Merging two runs costs O(rows): two
-pointers walk the hashes and write down where each entry comes from, opposite weights cancelling on the way; then the
-columns are gathered straight from both runs.
+Building costs O(rows): hash, scatter into buckets, gather the columns once. Merging runs costs O(rows), however many
+they are: walking their hashes writes down where each entry comes from, opposite weights cancelling on the way; then the
+columns are gathered straight from all runs.
 
 Rows are identified by their pair of hashes, 128 bits. Rows with the same key differ in the row hash only: a key with a
 million rows mistakes two of them for each other with probability 3e-8.
@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +27,17 @@ import pyarrow as pa
 from millstream.zset.columns import Table, describe
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Hashes, Seeds, hash_described
-from millstream.zset.kernels import build_directory, merge_entries, sort_entries
+from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
 from millstream.zset.moving import Positions, gather_columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
-    """A consolidated delta in order of (key hash, row hash).
-
-    `directory[b]` is the number of entries whose key hash has top bits below b; it has one entry more than
-    there are values of those bits. `table` describes the columns to kernels (columns.py).
-    """
+    """A consolidated delta in order of (key hash, row hash). `table` describes the columns to kernels (columns.py)."""
 
     delta: Delta
     key_hashes: Hashes
     row_hashes: Hashes
-    directory: npt.NDArray[np.uint32]
     table: Table
 
     @property
@@ -48,11 +45,18 @@ class Run:
         """Number of entries."""
         return len(self.key_hashes)
 
+    @cached_property
+    def directory(self) -> npt.NDArray[np.uint32]:
+        """directory[b] is the number of entries whose key hash has top bits below b; it has one entry more than there
+        are values of those bits. O(rows) when first asked for: runs that are never probed need none."""
+        return build_directory(self.key_hashes)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory: values, weights, hashes and directory. O(columns)."""
         columns = sum(column.nbytes for column in self.delta.columns)
-        return int(columns + 24 * self.num_rows + self.directory.nbytes)
+        directory = self.directory.nbytes if "directory" in self.__dict__ else 0
+        return int(columns + 24 * self.num_rows + directory)
 
     @property
     def index_line(self) -> tuple[int, int, int, int]:
@@ -72,13 +76,25 @@ def build_run(delta: Delta, key: Sequence[int], seeds: Seeds) -> Run:
     return _gather_run([column.type for column in delta.columns], order, [delta], [table], keys, rows, weights)
 
 
-def merge_runs(a: Run, b: Run) -> Run:
-    """The run of both runs' entries, opposite weights cancelled. O(bytes)."""
-    sources, keys, rows, weights = merge_entries(
-        a.key_hashes, a.row_hashes, a.delta.weights, b.key_hashes, b.row_hashes, b.delta.weights
-    )
-    types = [column.type for column in a.delta.columns]
-    return _gather_run(types, sources, [a.delta, b.delta], [a.table, b.table], keys, rows, weights)
+def merge_runs(*runs: Run) -> Run:
+    """The run of all runs' entries, opposite weights cancelled. O(bytes)."""
+    if len(runs) == 1:
+        return runs[0]
+    if len(runs) == 2:
+        a, b = runs
+        sources, keys, rows, weights = merge_entries(
+            a.key_hashes, a.row_hashes, a.delta.weights, b.key_hashes, b.row_hashes, b.delta.weights
+        )
+    else:
+        parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.delta.weights), r.num_rows) for r in runs]
+        sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
+    types = [column.type for column in runs[0].delta.columns]
+    return _gather_run(types, sources, [r.delta for r in runs], [r.table for r in runs], keys, rows, weights)
+
+
+def _address(values: npt.NDArray[Any]) -> int:
+    assert values.flags.c_contiguous
+    return values.ctypes.data
 
 
 def _gather_run(
@@ -94,4 +110,4 @@ def _gather_run(
     columns, table = gather_columns(
         types, sources, np.array(tables), [delta.columns for delta in deltas], range(len(types))
     )
-    return Run(Delta(columns, weights), keys, rows, build_directory(keys), table)
+    return Run(Delta(columns, weights), keys, rows, table)

@@ -1,9 +1,15 @@
 """Traces: the accumulated state of a stream.
 
-A trace is a tuple of runs, oldest first, each more than 1.5 times as large as the next; together they sum up to all
-deltas ever inserted. A new delta becomes a run at the end; while it is not much smaller than its neighbour, the two
-are merged. So there are O(log state) runs, and every row is moved O(log state) times, in merges of similar sizes.
-Tiny runs at the end are merged regardless, so that a stream of single rows does not pay for a long tail of them.
+A trace is a tuple of runs, oldest first, that together sum up to all deltas ever inserted. A new delta becomes a run at
+the end. How soon runs are merged depends on who pays for not doing it:
+
+* *Probes* ask every run, so they want few. Each is charged for the runs beyond the first that it asks; once the charges
+  have reached what merging costs, runs are merged until each is more than 1.5 times as large as the next, which leaves
+  O(log state) of them and moves every row O(log state) times.
+* A trace that is not probed (a view's contents, the streamed side of a join) is merged when eight runs of similar size
+  have come together: O(log8 state) moves a row.
+* Deltas with many deletions are merged like under probes, since that is what gives memory back. So are tiny runs, so
+  that a stream of single rows does not leave a long tail of them.
 
 Nothing is ever changed in place: inserting replaces the tuple. A snapshot is the tuple, and reading it needs no lock,
 whatever the writer does meanwhile. Inserting and probing themselves belong to one thread.
@@ -12,8 +18,8 @@ A probe asks every run, in a single kernel call that compares key hashes first a
 and gathers the wanted columns of what was found. A row that was inserted and deleted may show up twice, with weights
 that cancel, as long as its runs have not met in a merge.
 
-Rough edge: the largest merges happen inside an insert. They are rare (once per doubling) but take time in
-proportion to the state: about 25 ns per row and column.
+Rough edge: the largest merges happen inside an insert or a probe. They are rare but take time in proportion to the
+state: 10 to 25 ns per row and column. A delta or a probe of a few rows does not set them off.
 """
 
 from __future__ import annotations
@@ -29,14 +35,19 @@ from millstream.zset.columns import KIND, OTHER, POSITION_MASK, SOURCE_SHIFT, TA
 from millstream.zset.delta import Delta
 from millstream.zset.equality import equal_values
 from millstream.zset.hashing import Hashes, Seeds, hash_described
-from millstream.zset.kernels import gather_weights, probe_runs
 from millstream.zset.moving import Positions, gather_columns
+from millstream.zset.probe_kernels import gather_weights, probe_runs
 from millstream.zset.run import Run, build_run, merge_runs
 
 # Runs of up to this many rows together are merged at once: cheaper than one more run to probe.
 SMALL_RUN_ROWS = 256
-# A run is merged with the next one when it is at most this many times as large, as a fraction.
+# Under probes a run is merged with the next one when it is at most this many times as large, as a fraction.
 _MERGE_RATIO = (3, 2)
+# Without probes, so many runs are merged when none of them is more than _SIMILAR times as large as the last one.
+_FAN_OUT = 8
+_SIMILAR = 2
+# A delta with at least this share of deletions, as a fraction, is merged at once.
+_DELETIONS = (1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +79,7 @@ class TraceSnapshot:
         """The consolidated contents. O(state)."""
         if not self.runs:
             return Delta.empty(self.types)
-        total = self.runs[-1]
-        for run in reversed(self.runs[:-1]):
-            total = merge_runs(run, total)
-        return total.delta
+        return merge_runs(*self.runs).delta
 
 
 class Trace:
@@ -85,6 +93,8 @@ class Trace:
         self.key = tuple(key)
         self.seeds = seeds
         self._runs: tuple[Run, ...] = ()
+        # Runs asked beyond the first, times rows, by probes since the last merge that this paid for.
+        self._charges = 0
         self._key_positions = np.array(self.key, np.int64)
         # What kernels see of the runs, from the first probe after an insert on.
         self._index: npt.NDArray[np.int64] | None = None
@@ -118,16 +128,40 @@ class Trace:
         """Adds a run built with this trace's key and seeds. Amortised O(|run| log |state|)."""
         if not run.num_rows:
             return
-        runs = list(self._runs)
-        more, less = _MERGE_RATIO
-        while runs and (
-            less * runs[-1].num_rows <= more * run.num_rows or runs[-1].num_rows + run.num_rows <= SMALL_RUN_ROWS
+        self._set_runs((*self._runs, run))
+        sizes = [r.num_rows for r in self._runs]
+        count, rows = _geometric_groups(sizes)[-1]
+        less, more = _DELETIONS
+        if count > 1 and (
+            rows <= SMALL_RUN_ROWS or more * int(np.count_nonzero(run.delta.weights < 0)) >= less * run.num_rows
         ):
-            run = merge_runs(runs.pop(), run)
-        if run.num_rows:
-            runs.append(run)
-        self._runs = tuple(runs)
+            self._merge(len(sizes) - count, len(sizes))
+        while (start := _similar_suffix([r.num_rows for r in self._runs])) is not None:
+            self._merge(start, len(self._runs))
+
+    def _set_runs(self, runs: tuple[Run, ...]) -> None:
+        self._runs = runs
         self._index = None
+
+    def _merge(self, start: int, end: int) -> None:
+        """Merges the runs start .. end - 1."""
+        merged = merge_runs(*self._runs[start:end])
+        kept = (merged,) if merged.num_rows else ()
+        self._set_runs(self._runs[:start] + kept + self._runs[end:])
+
+    def _charge(self, num_rows: int) -> None:
+        """Charges a probe of `num_rows`, and merges what has been paid for, small runs first."""
+        if len(self._runs) == 1:
+            return
+        self._charges += num_rows * (len(self._runs) - 1)
+        end = len(self._runs)
+        for count, rows in reversed(_geometric_groups([run.num_rows for run in self._runs])):
+            if count > 1:
+                if rows > self._charges:
+                    return
+                self._charges -= rows
+                self._merge(end - count, end)
+            end -= count
 
     def probe(
         self,
@@ -149,6 +183,7 @@ class Trace:
         types = [self.types[i] for i in wanted]
         if not num_rows or not self._runs:
             return Matches(np.empty(0, np.int64), Delta.empty(types))
+        self._charge(num_rows)
         index = self._index
         if index is None:
             index = self._describe_runs()
@@ -178,3 +213,26 @@ class Trace:
             values = self._runs[r].delta.columns[self.key[i]]
             same[mine] = equal_values(column, matched[mine], values, sources[mine] & POSITION_MASK)
         return same
+
+
+def _geometric_groups(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """(number of runs, rows) of neighbours to merge, so that each merged run is more than 1.5 times as large as the
+    next, up to rows that cancel."""
+    more, less = _MERGE_RATIO
+    groups: list[tuple[int, int]] = []
+    for size in sizes:
+        count, rows = 1, size
+        while groups and (less * groups[-1][1] <= more * rows or groups[-1][1] + rows <= SMALL_RUN_ROWS):
+            previous = groups.pop()
+            count += previous[0]
+            rows += previous[1]
+        groups.append((count, rows))
+    return groups
+
+
+def _similar_suffix(sizes: Sequence[int]) -> int | None:
+    """Where the runs at the end begin that are similar in size to the last one; None if they are too few to merge."""
+    start = len(sizes)
+    while start and sizes[start - 1] <= _SIMILAR * sizes[-1]:
+        start -= 1
+    return start if len(sizes) - start >= _FAN_OUT else None

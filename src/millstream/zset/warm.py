@@ -10,6 +10,7 @@ from millstream.zset.delta import Delta
 from millstream.zset.equality import equal_values
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
+from millstream.zset.run import build_run, merge_runs
 from millstream.zset.trace import Trace
 
 _SAMPLE: tuple[tuple[pa.DataType, list[object]], ...] = (
@@ -27,6 +28,7 @@ def warm_up() -> None:
     trace = Trace([data_type for data_type, _ in _SAMPLE], [0], DEFAULT_SEEDS)
     trace.insert(delta)
     trace.insert(delta)
+    merge_runs(*[build_run(delta, [0], DEFAULT_SEEDS)] * 3)
     trace.probe(columns[:1], 2, null_safe=[False])
     consolidate(delta, DEFAULT_SEEDS)
     positions = np.arange(2)

@@ -64,6 +64,25 @@ def copy(typing: Any, target: Any, source: Any, length: Any) -> tuple[Any, Calla
     return types.void(types.int64, types.int64, types.int64), generate
 
 
+@intrinsic
+def prefetch(typing: Any, address: Any, offset: Any) -> tuple[Any, Callable[..., Any]]:
+    """Starts to bring the cache line at address + offset near; any address will do."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(builder.add(arguments[0], arguments[1]), cgutils.voidptr_t)
+        flag = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch",
+            [cgutils.voidptr_t],
+            ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, flag, flag, flag]),
+        )
+        # For reading (0), to be kept in all levels of cache (3), data (1).
+        builder.call(function, [pointer, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 load8 = _loader(8)
 load16 = _loader(16)
 load32 = _loader(32)

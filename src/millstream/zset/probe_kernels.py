@@ -1,0 +1,183 @@
+"""The kernels that look entries up and compare values.
+
+Columns are given as tables of addresses (columns.py); *sources* are those of kernels.py. Each kernel has a plain numpy
+twin in tests/zset/reference.py that it must agree with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from millstream.zset.columns import (
+    DATA,
+    FIXED,
+    KIND,
+    NULLS,
+    OTHER,
+    POSITION_MASK,
+    SECOND_SOURCE,
+    SOURCE_SHIFT,
+    START,
+    VALID,
+    WIDTH,
+)
+from millstream.zset.words import ZERO, bit, kernel, load64, prefetch, same_value
+
+# How many look-ups ahead of the present one memory is asked for.
+AHEAD = 16
+_LOW32 = np.uint64(0xFFFFFFFF)
+_S32 = np.uint64(32)
+
+
+@kernel
+def equal_positions(a: Any, positions_a: Any, b: Any, positions_b: Any) -> Any:
+    """For the pairs of positions, whether the first columns of the tables a[0] and b[0] hold equal values or NULLs."""
+    equal = np.empty(len(positions_a), np.bool_)
+    for i in range(len(positions_a)):
+        equal[i] = same_value(a, 0, 0, positions_a[i], b, 0, 0, positions_b[i], True)
+    return equal
+
+
+@kernel
+def find_range(keys: Any, low: Any, high: Any, key: Any) -> Any:
+    """The range of positions low .. high - 1 where sorted hashes at address `keys` equal `key`."""
+    if high - low <= 8:
+        # Counting takes no branch that depends on the values.
+        below = np.int64(0)
+        equal = np.int64(0)
+        for position in range(low, high):
+            found = load64(keys, position * 8)
+            below += found < key
+            equal += found == key
+        return low + below, low + below + equal
+    end = high
+    while low < end:
+        middle = (low + end) >> 1
+        if load64(keys, middle * 8) < key:
+            low = middle + 1
+        else:
+            end = middle
+    while end < high:
+        middle = (end + high) >> 1
+        if load64(keys, middle * 8) <= key:
+            end = middle + 1
+        else:
+            high = middle
+    return low, end
+
+
+@kernel
+def find_ranges(keys: Any, directory: Any, bits: Any, hashes: Any, low: Any, high: Any) -> Any:
+    """For every one of `hashes` the range of equal ones in a run.
+
+    Every look-up misses the caches twice. So the directory is read for all of them first, without any branch in
+    between, and hashes are prefetched some rounds before they are compared.
+    """
+    count = len(hashes)
+    shift = np.uint64(64 - bits)
+    for i in range(count):
+        bounds = load64(directory, np.int64(hashes[i] >> shift) * 4)
+        low[i] = np.int64(bounds & _LOW32)
+        high[i] = np.int64(bounds >> _S32)
+    for i in range(count):
+        if i + AHEAD < count:
+            prefetch(keys, low[i + AHEAD] * 8)
+        low[i], high[i] = find_range(keys, low[i], high[i], hashes[i])
+
+
+@kernel
+def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_safe: Any) -> Any:
+    """All entries of several runs whose key equals a probe row's.
+
+    `index` has per run the addresses of key hashes and directory, the directory's bits, and the address of the
+    weights; `tables` its columns, of which `key` are the key columns; `hashes` and the table `probe` (a single one,
+    with one line per key column) are those of the probe rows. Columns of kind OTHER are taken to be equal. Returns
+    probe positions, ascending, and where the entries come from (as in `gather`). O(rows x runs + matches).
+    """
+    num_runs, num_rows = len(index), len(hashes)
+    low = np.empty((num_runs, num_rows), np.int64)
+    high = np.empty((num_runs, num_rows), np.int64)
+    for r in range(num_runs):
+        find_ranges(index[r, 0], index[r, 1], index[r, 2], hashes, low[r], high[r])
+    for k in range(len(key)):
+        if not null_safe[k] and (probe[0, k, KIND] == NULLS or probe[0, k, VALID] != 0):
+            drop_nulls(probe, k, low, high)
+    matched = np.empty((high - low).sum(), np.int64)
+    sources = np.empty(len(matched), np.int64)
+    size = 0
+    for i in range(num_rows):
+        for r in range(num_runs):
+            for position in range(low[r, i], high[r, i]):
+                matched[size] = i
+                sources[size] = r * SECOND_SOURCE + position
+                size += 1
+    if len(key) == 1 and is_plain(tables, key[0]) and is_plain(probe, 0):
+        size = keep_equal_words(tables, key[0], probe, matched, sources, size)
+    else:
+        size = keep_equal(tables, key, probe, null_safe, matched, sources, size)
+    return matched[:size], sources[:size]
+
+
+@kernel
+def is_plain(tables: Any, column: Any) -> Any:
+    """Whether a column holds 8-byte words and no NULL, wherever it stands."""
+    for r in range(len(tables)):
+        if tables[r, column, KIND] != FIXED or tables[r, column, WIDTH] != 8 or tables[r, column, VALID] != 0:
+            return False
+    return True
+
+
+@kernel
+def keep_equal_words(tables: Any, column: Any, probe: Any, matched: Any, sources: Any, size: Any) -> Any:
+    """`keep_equal` for a single key column that is plain on both sides."""
+    starts = tables[:, column, DATA] + tables[:, column, START] * 8
+    start = probe[0, 0, DATA] + probe[0, 0, START] * 8
+    kept = 0
+    for m in range(size):
+        word = load64(starts[sources[m] >> SOURCE_SHIFT], (sources[m] & POSITION_MASK) * 8)
+        equal = word == load64(start, matched[m] * 8)
+        matched[kept] = matched[m]
+        sources[kept] = sources[m]
+        kept += equal
+    return kept
+
+
+@kernel
+def keep_equal(tables: Any, key: Any, probe: Any, null_safe: Any, matched: Any, sources: Any, size: Any) -> Any:
+    """Moves the first `size` pairs whose key columns are equal to the front; returns how many these are."""
+    kept = 0
+    for m in range(size):
+        r = sources[m] >> SOURCE_SHIFT
+        position = sources[m] & POSITION_MASK
+        equal = True
+        for k in range(len(key)):
+            if probe[0, k, KIND] != OTHER and not same_value(
+                probe, 0, k, matched[m], tables, r, key[k], position, null_safe[k]
+            ):
+                equal = False
+                break
+        if equal:
+            matched[kept] = matched[m]
+            sources[kept] = sources[m]
+            kept += 1
+    return kept
+
+
+@kernel
+def drop_nulls(probe: Any, k: Any, low: Any, high: Any) -> None:
+    """Empties the ranges of probe rows whose key column k is NULL: many entries may share their hash."""
+    for i in range(low.shape[1]):
+        if probe[0, k, KIND] == NULLS or bit(probe[0, k, VALID], i + probe[0, k, START]) == ZERO:
+            for r in range(len(low)):
+                high[r, i] = low[r, i]
+
+
+@kernel
+def gather_weights(index: Any, sources: Any) -> Any:
+    """The weights of the entries at `sources`; `index` as in `probe_runs`."""
+    weights = np.empty(len(sources), np.int64)
+    for i in range(len(sources)):
+        weights[i] = np.int64(load64(index[sources[i] >> SOURCE_SHIFT, 3], (sources[i] & POSITION_MASK) * 8))
+    return weights
