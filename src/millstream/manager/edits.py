@@ -24,8 +24,8 @@ MAX_DESCRIPTION_LENGTH = 300
 
 NAME_PATTERN = "^([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]$"
 NAME_DESCRIPTION = (
-    "be non-empty and only contain lowercase (a-z), uppercase (A-Z), number (0-9), underscore (_) or hyphen (-) characters, "
-    "but cannot start or end with hyphen or underscore"
+    "be non-empty and only contain lowercase (a-z), uppercase (A-Z), number (0-9), underscore (_) or hyphen (-) "
+    "characters, but cannot start or end with hyphen or underscore"
 )
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]")
 _TAG = re.compile(r"[a-zA-Z0-9 ._/|\\:=-]+")

@@ -250,6 +250,38 @@ def unknown_cluster_event(event_id: str) -> MillstreamError:
     )
 
 
+def no_cluster_events() -> MillstreamError:
+    return MillstreamError("NoClusterMonitorEventsAvailable", "There are no cluster events yet", None, 404)
+
+
+def misses_dataflow(name: str) -> MillstreamError:
+    return MillstreamError(
+        "ProgramInfoMissesDataflow",
+        f"Pipeline '{name}' has no dataflow graph",
+        {"pipeline_name": name},
+        404,
+    )
+
+
+def insufficient_permissions(required: str, actual: str) -> MillstreamError:
+    return MillstreamError(
+        "InsufficientPermissions",
+        f"This operation requires the role '{required}', but the caller has the role '{actual}'",
+        {"required": required, "actual": actual},
+        403,
+    )
+
+
+def compiler_unavailable(reason: str) -> MillstreamError:
+    return MillstreamError("CompilerUnavailable", f"The compiler is unavailable: {reason}", {"reason": reason}, 503)
+
+
+def compiler_timeout(seconds: float) -> MillstreamError:
+    return MillstreamError(
+        "CompilerTimeout", f"The compilation took longer than {seconds:g} s", {"timeout_secs": seconds}, 504
+    )
+
+
 def not_deployed(name: str, pipeline_id: str, status: str, desired: str) -> MillstreamError:
     return MillstreamError(
         "PipelineInteractionNotDeployed",
@@ -292,6 +324,12 @@ def provisioning_timeout(seconds: float) -> MillstreamError:
 def provision_failed(error: str) -> MillstreamError:
     return MillstreamError(
         "RunnerProvisionError", f"The pipeline process could not be started: {error}", {"error": error}, 500
+    )
+
+
+def check_failed(error: str) -> MillstreamError:
+    return MillstreamError(
+        "RunnerCheckError", f"The pipeline could not be watched any more: {error}", {"error": error}, 500
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from millstream.manager import errors
 
-UInt = Annotated[int, msgspec.Meta(ge=0, le=2**64 - 1)]
+UInt = Annotated[int, msgspec.Meta(ge=0)]
 UInt16 = Annotated[int, msgspec.Meta(ge=0, le=2**16 - 1)]
 
 RESERVED_ENV_NAMES = frozenset({"HOSTNAME", "RUST_LOG", "TOKIO_WORKER_THREADS"})

@@ -1,0 +1,70 @@
+"""The worker process of `compiler.py`: `python -m millstream.manager.compile_worker`.
+
+It reads requests from standard input and writes answers to standard output, each a JSON text behind its length
+(`framing.py`): `{"text"}` gives `{"messages", "info"}` with info null if the program has errors, or `{"system_error"}`.
+The first answer, to nothing, says that it is ready. It ends with its input, so it never outlives the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+import orjson
+
+from millstream.manager.framing import LENGTH
+from millstream.sql.compile import compile_program
+from millstream.sql.info import program_info
+
+MAX_MEMORY_BYTES = 4 << 30
+"""Address space of the worker: a program that makes it grow beyond fails by itself instead of starving the machine."""
+
+_SAMPLE = """CREATE TABLE t (a BIGINT NOT NULL PRIMARY KEY, b VARCHAR, c DECIMAL(10, 2), d TIMESTAMP);
+CREATE VIEW v AS SELECT b, COUNT(*), SUM(c) FROM t WHERE a > 1 GROUP BY b;
+CREATE VIEW w AS SELECT t.a, v.b FROM t LEFT JOIN v ON t.b = v.b;"""
+
+
+def check_program(text: str) -> dict[str, Any]:
+    """Messages and, unless one of them is an error, the `program_info` of a program."""
+    try:
+        result = compile_program(text)
+        info = None if result.program is None else program_info(result.program, text)
+    except MemoryError:
+        return {"system_error": "The program needs more memory to compile than the compiler may use"}
+    except Exception as error:  # noqa: BLE001 - a defect of the compiler must not end the service
+        traceback.print_exc()
+        return {"system_error": f"The compiler failed: {type(error).__name__}: {error}"}
+    return {"messages": [message.to_json() for message in result.messages], "info": info}
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+
+    def send(answer: dict[str, Any]) -> None:
+        body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+        answers.write(LENGTH.pack(len(body)) + body)
+        answers.flush()
+
+    check_program(_SAMPLE)
+    send({"ready": True})
+    while len(header := requests.read(LENGTH.size)) == LENGTH.size:
+        send(check_program(orjson.loads(requests.read(LENGTH.unpack(header)[0]))["text"]))
+
+
+def main() -> None:
+    """Entry of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever libraries print must not mix with the answers
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

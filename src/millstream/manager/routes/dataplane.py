@@ -1,0 +1,123 @@
+"""What is forwarded to pipeline processes: data in and out, queries, connector control, statistics (api.md §11-§18)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from millstream.errors import MillstreamError
+from millstream.manager import errors
+from millstream.manager.models import Pipeline
+from millstream.manager.proxy import DEFAULT_TIMEOUT_S, Target, require_deployed
+from millstream.manager.routes.common import Named, Segment, Server, empty_response
+from millstream.manager.services import Services
+
+PREFIX = "/v0/pipelines/"
+INGRESS_TIMEOUT_S = 30.0
+
+router = APIRouter(prefix="/v0/pipelines/{pipeline_name}", tags=["Data"])
+
+
+class Forwarded(NamedTuple):
+    """A route of the process that the API shows. `timeout_s` None: as long as it takes."""
+
+    method: str
+    path: str
+    summary: str
+    timeout_s: float | None = DEFAULT_TIMEOUT_S
+    endless: bool = False
+
+
+_INPUT = "/tables/{table_name}/connectors/{connector_name}"
+_OUTPUT = "/views/{view_name}/connectors/{connector_name}"
+
+FORWARDED = (
+    Forwarded("POST", "/ingress/{table_name}", "Push data into a table", INGRESS_TIMEOUT_S),
+    Forwarded("POST", "/egress/{table_name}", "Follow the changes of a table or view", None, True),
+    Forwarded("GET", "/query", "Run an ad-hoc query", None),
+    Forwarded("GET", "/completion_status", "Tell whether what a token stands for is processed"),
+    Forwarded("GET", _INPUT + "/completion_token", "A token for what a connector has received"),
+    Forwarded("GET", _INPUT + "/stats", "Statistics of an input connector"),
+    Forwarded("GET", _OUTPUT + "/stats", "Statistics of an output connector"),
+    Forwarded("GET", "/stats", "Statistics of the pipeline and its connectors"),
+    Forwarded("GET", "/metrics", "Metrics of the pipeline"),
+    Forwarded("GET", "/time_series", "Measurements of the last minute"),
+    Forwarded("GET", "/time_series_stream", "Measurements as they are made", None, True),
+    Forwarded("POST", "/start_transaction", "Start a transaction"),
+    Forwarded("POST", "/commit_transaction", "Commit the transaction"),
+    Forwarded("POST", "/clock/advance", "Move the clock of the pipeline"),
+)
+
+
+def forward(request: Request, p: Pipeline, services: Services, route: Forwarded) -> Response:
+    """Forward a request whose path is `PREFIX`, the pipeline's name, and the path that the process knows."""
+    raw_path: bytes = request.scope["raw_path"]
+    _, _, rest = raw_path.decode("ascii").removeprefix(PREFIX).partition("/")
+    query: bytes = request.scope["query_string"]
+    target = f"/{rest}?{query.decode('ascii')}" if query else f"/{rest}"
+    return services.proxy.forward(request, Target(p, target, route.timeout_s, route.endless))
+
+
+def _endpoint(route: Forwarded) -> Callable[[Request, Pipeline, Services], Awaitable[Response]]:
+    async def endpoint(request: Request, p: Named, services: Server) -> Response:
+        return forward(request, p, services, route)
+
+    return endpoint
+
+
+@router.post(_INPUT + "/{action}", summary="Start or pause an input connector")
+async def connector_action(request: Request, pipeline_name: Segment, action: Segment, services: Server) -> Response:
+    """`action` is `start` or `pause`, which is checked before anything else."""
+    if action not in ("start", "pause"):
+        raise errors.invalid_connector_action(action)
+    p = services.store.named(pipeline_name)
+    return forward(request, p, services, Forwarded("POST", _INPUT + "/{action}", ""))
+
+
+for _route in FORWARDED:
+    router.add_api_route(
+        _route.path,
+        _endpoint(_route),
+        methods=[_route.method],
+        summary=_route.summary,
+        operation_id=f"{_route.method.lower()}_{_route.path.strip('/').replace('/', '_')}",
+    )
+
+
+# What engines of other kinds have.
+
+
+@router.post("/start_compaction")
+@router.post("/rebalance")
+async def nothing_to_do(p: Named) -> Response:
+    """Accepted without effect: the engine does this by itself."""
+    require_deployed(p)
+    return empty_response()
+
+
+@router.get("/heap_profile")
+async def heap_profile(p: Named) -> Response:
+    """No such profile exists for this engine."""
+    require_deployed(p)
+    text = "heap profiles are not available: the engine does not run on an allocator that takes them"
+    raise MillstreamError("HeapProfilerError", text, {"error": text}, 400)
+
+
+@router.get("/circuit_profile")
+@router.get("/circuit_json_profile")
+@router.get("/samply_profile")
+@router.post("/samply_profile")
+async def profiles(p: Named) -> Response:
+    """Profiles: not there yet."""
+    require_deployed(p)
+    raise errors.not_supported("Profiling")
+
+
+@router.post(_OUTPUT + "/command")
+async def output_command(p: Named) -> Response:
+    """No output connector here takes commands."""
+    require_deployed(p)
+    raise MillstreamError("InvalidParam", "the connector does not support commands", {"error": "no commands"}, 400)

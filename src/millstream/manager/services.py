@@ -1,0 +1,69 @@
+"""What the routes work with: the store and the services of one server, made and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+
+import httpx
+from sqlalchemy import Engine
+
+from millstream.manager.compiler import Compiler
+from millstream.manager.health import Health
+from millstream.manager.keys import ApiKeys
+from millstream.manager.proxy import Proxy
+from millstream.manager.runner import Runner
+from millstream.manager.store import Store, open_database
+
+DATABASE_FILE = "millstream.db"
+IDLE_CONNECTION_S = 30.0
+"""Connections to pipeline processes are closed after so long without use, well before the processes close them."""
+
+
+class Services:
+    """See the module. To be made on the event loop."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.engine: Engine = open_database(data_dir / DATABASE_FILE)
+        self.store = Store(self.engine)
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_CONNECTION_S)
+        self.client = httpx.AsyncClient(limits=limits, trust_env=False)
+        self.runner = Runner(self.store, data_dir, self.client)
+        self.compiler = Compiler(self.store)
+        self.proxy = Proxy(self.client, self.runner.nudge)
+        self.keys = ApiKeys(self.engine)
+        self.health = Health(
+            self.engine,
+            {
+                "api": lambda: (True, ""),
+                "compiler": lambda: _said(self.compiler.healthy, "the compiler process is not there"),
+                "runner": lambda: _said(self.runner.healthy, "the runner is not at work"),
+            },
+        )
+        #: Pausing and resuming one pipeline happens in turn, so that the record tells of the last one.
+        self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def start(self) -> None:
+        """Start the services, pipelines first."""
+        await self.runner.start()
+        await self.compiler.start()
+        await self.compiler.worker.warm()
+        await self.health.start()
+
+    def end_streams(self) -> None:
+        """End all endless answers, so that the HTTP server can end."""
+        self.proxy.closing.set()
+        self.runner.close_logs()
+
+    async def close(self) -> None:
+        """End the services. Pipelines go on running."""
+        self.end_streams()
+        await self.health.close()
+        await self.compiler.close()
+        await self.runner.close()
+        await self.client.aclose()
+
+
+def _said(healthy: bool, problem: str) -> tuple[bool, str]:
+    return healthy, "" if healthy else problem
