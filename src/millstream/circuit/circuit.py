@@ -32,14 +32,14 @@ from millstream.zset.trace import Trace, TraceSnapshot
 class RelationDeltas(Mapping[str, Delta]):
     """Consolidated changes by relation name; a relation that did not change is absent.
 
-    A change is consolidated when it is first asked for, so relations that nobody reads cost nothing. Thread-safe: two
-    readers at once at worst do the same work twice.
+    A change is consolidated when it is first asked for, so relations that nobody reads cost nothing; those in `done`
+    are known to be consolidated. Thread-safe: two readers at once at worst do the same work twice.
     """
 
-    def __init__(self, raw: dict[str, Delta], seeds: Seeds) -> None:
+    def __init__(self, raw: Mapping[str, Delta], done: Mapping[str, Delta], seeds: Seeds) -> None:
         self._raw = raw
         self._seeds = seeds
-        self._done: dict[str, Delta] = {}
+        self._done = dict(done)
 
     def __getitem__(self, name: str) -> Delta:
         found = self._done.get(name)
@@ -92,6 +92,7 @@ class Circuit:
             for view in program.views
             if view.materialized
         }
+        self._kept_tables = [table.name for table in program.tables if table.queryable]
         self._outputs = [table.name for table in program.tables]
         self._outputs += [view.name for view in program.views if not view.local]
         self._schemas = {
@@ -153,12 +154,13 @@ class Circuit:
             delta = deltas[self._graph.relations[name]]
             if delta is not None:
                 raw[name] = delta
-        result = RelationDeltas(raw, self.seeds)
+        done = {name: raw[name] for name in self._kept_tables if name in raw}
         for name, trace in self._materialized.items():
-            delta = result.get(name) if name in raw else deltas[self._graph.relations[name]]
+            delta = deltas[self._graph.relations[name]]
             if delta is not None:
-                trace.insert(delta)
-        return result
+                # Building a run consolidates: the view's readers need not do it again.
+                done[name] = trace.insert(delta)
+        return RelationDeltas(raw, done, self.seeds)
 
     def snapshot(self) -> CircuitSnapshot:
         """The contents of all materialized relations after the last step. O(relations)."""

@@ -47,15 +47,13 @@ class TableInput:
             self._trace = Trace(types, range(len(types)), seeds)
 
     def change(self, batches: Sequence[ChangeBatch]) -> Delta:
-        """The delta of the batches, applied in order."""
+        """The delta of the batches, applied in order; consolidated if the table's contents are kept."""
         batches = [batch for batch in batches if batch.num_rows]
         if self._key and batches:
             delta = self._upsert(batches)
         else:
             delta = self._append(batches)
-        if self._trace is not None:
-            self._trace.insert(delta)
-        return delta
+        return delta if self._trace is None else self._trace.insert(delta)
 
     def snapshot(self) -> TraceSnapshot | None:
         """The contents; None if they are not kept."""

@@ -29,9 +29,9 @@ from millstream.operators.kernels import best_codes, sum_weights
 from millstream.operators.ordering import sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
+from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
-from millstream.zset.run import build_run
 from millstream.zset.trace import Matches, Trace
 
 
@@ -81,12 +81,9 @@ class TopKOperator(Operator):
         (delta,) = inputs
         if delta is None:
             return None
-        run = build_run(delta, self._partition, self._seeds)
-        delta = run.delta
+        delta = consolidate(delta, self._seeds) if self._all is None else self._all.insert(delta)
         if not delta.num_rows:
             return None
-        if self._all is not None:
-            self._all.insert_run(run)
         touched = self._index.touch([delta.columns[p] for p in self._partition], delta.num_rows)
         self._sizes = grown(self._sizes, self._index.capacity)
         self._partial = grown(self._partial, self._index.capacity)

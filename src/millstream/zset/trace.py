@@ -119,10 +119,13 @@ class Trace:
         """The present contents, by reference. O(1)."""
         return TraceSnapshot(self.types, self._runs)
 
-    def insert(self, delta: Delta) -> None:
-        """Adds a delta. Amortised O(|delta| log |state|)."""
-        if delta.num_rows:
-            self.insert_run(build_run(delta, self.key, self.seeds))
+    def insert(self, delta: Delta) -> Delta:
+        """Adds a delta; gives it back consolidated. Amortised O(|delta| log |state|)."""
+        if not delta.num_rows:
+            return delta
+        run = build_run(delta, self.key, self.seeds)
+        self.insert_run(run)
+        return run.delta
 
     def insert_run(self, run: Run) -> None:
         """Adds a run built with this trace's key and seeds. Amortised O(|run| log |state|)."""
