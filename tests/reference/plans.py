@@ -85,6 +85,8 @@ def value(expression: Expression, row: Row) -> Any:
 
 def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
     """The bag of rows of `plan`."""
+    if isinstance(plan, nodes.Recursive):
+        return _fixed_point(plan, tables)
     inputs = [evaluate(child, tables) for child in plan.inputs]
     result: Bag = Counter()
     match plan:
@@ -386,3 +388,14 @@ def _asof(plan: nodes.AsofJoin, left: Bag, right: Bag) -> Bag:
         latest = max(partners, key=lambda b: (order(b[plan.right_time]), order(b)), default=None)
         result[a + (latest or (None,) * len(plan.right.schema))] += n
     return result
+
+
+def _fixed_point(plan: nodes.Recursive, tables: Mapping[str, Bag]) -> Bag:
+    """Naive iteration from nothing."""
+    members: dict[str, Bag] = {d.name: Counter() for d in plan.definitions}
+    while True:
+        derived = {d.name: evaluate(d.plan, {**tables, **members}) for d in plan.definitions}
+        following = {name: Counter({row: 1 for row, n in bag.items() if n > 0}) for name, bag in derived.items()}
+        if following == members:
+            return members[plan.definitions[plan.member].name]
+        members = following

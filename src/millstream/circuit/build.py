@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from millstream.circuit.graph import Graph, Node
+from millstream.circuit.nested import NestedCircuit
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
 from millstream.operators.aggregate import AggregateOperator
@@ -22,6 +24,7 @@ from millstream.operators.filter import FilterOperator
 from millstream.operators.hop import HopOperator
 from millstream.operators.join import JoinOperator
 from millstream.operators.project import ProjectOperator, column_order
+from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
 from millstream.operators.set_operations import SetOperator
 from millstream.operators.topk import TopKOperator
 from millstream.operators.union import UnionOperator
@@ -41,6 +44,7 @@ from millstream.plan.nodes import (
     JoinKind,
     Plan,
     Project,
+    Recursive,
     Scan,
     TopK,
     UnionAll,
@@ -49,26 +53,9 @@ from millstream.plan.nodes import (
     Window,
 )
 from millstream.plan.program import Program
+from millstream.plan.recursion import NotMonotoneError, Recursion, external_name, levelled, split
 from millstream.types import arrow_type
 from millstream.zset.hashing import Seeds
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operator and the numbers of the nodes it reads; tables have no operator. `append_only`: it never retracts."""
-
-    operator: Operator | None
-    inputs: tuple[int, ...]
-    label: str
-    append_only: bool = False
-
-
-@dataclass(frozen=True)
-class Graph:
-    """All nodes, and the node of each table and view by name."""
-
-    nodes: tuple[Node, ...]
-    relations: dict[str, int]
 
 
 def build_graph(program: Program, seeds: Seeds) -> Graph:
@@ -110,6 +97,8 @@ class _Builder:
             return self.relations[plan.relation]
         if isinstance(plan, Join):
             return self._join(plan)
+        if isinstance(plan, Recursive):
+            return self._recursive(plan)
         inputs = tuple(self.build(child) for child in plan.inputs)
         if isinstance(plan, Project):
             return self._project(plan, inputs[0])
@@ -290,3 +279,42 @@ class _Builder:
                 _types(plan.input), plan.partition, plan.keys, plan.limit, plan.offset, append_only, seeds
             ),
         )
+
+    def _recursive(self, plan: Recursive) -> int:
+        """The node of one member. The first one that is built brings the operator, others read its answer."""
+        recursion = split(plan.definitions)
+        inputs = tuple(self.build(external) for external in recursion.externals)
+        key = ("recursive", recursion.names, recursion.bodies, inputs)
+        if key not in self._found:
+            operator = _recursive_operator(recursion, self.seeds)
+            self._found[key] = self.add(Node(operator, inputs, "recursive"))
+        first = self._found[key]
+        if not plan.member:
+            return first
+        recursive = self.nodes[first].operator
+        assert isinstance(recursive, RecursiveOperator)
+        return self._node("member", (first, plan.member), inputs, lambda: MemberOperator(recursive, plan.member))
+
+
+def _recursive_operator(recursion: Recursion, seeds: Seeds) -> RecursiveOperator:
+    """The operator of a recursion: by levels if its bodies are monotone."""
+    member_types = [_types(body) for body in recursion.bodies]
+    try:
+        bodies = [levelled(body, recursion.names) for body in recursion.bodies]
+    except NotMonotoneError:
+        external_types = [_types(external) for external in recursion.externals]
+
+        def make() -> NestedCircuit:
+            return _nested(recursion, recursion.bodies, seeds)
+
+        return UnrolledOperator(make, external_types, member_types, seeds)
+    return LevelledOperator(_nested(recursion, bodies, seeds), member_types, seeds)
+
+
+def _nested(recursion: Recursion, bodies: Sequence[Plan], seeds: Seeds) -> NestedCircuit:
+    builder = _Builder(seeds)
+    names = [external_name(i) for i in range(len(recursion.externals))]
+    for name in (*names, *recursion.names):
+        builder.relations[name] = builder.add(Node(None, (), name))
+    numbers = [builder.build(body) for body in bodies]
+    return NestedCircuit(builder.nodes, len(names), len(recursion.names), numbers)

@@ -325,3 +325,25 @@ class AsofJoin(Plan):
     @property
     def inputs(self) -> tuple[Plan, ...]:
         return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One of several mutually recursive relations; plans of the same Recursive node scan it by `name`."""
+
+    name: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Recursive(Plan):
+    """Relation number `member` of mutually recursive `definitions`: all are empty at first, and each becomes the
+    distinct rows of its plan over the others, again and again, until none changes: the least fixed point if the plans
+    are monotone. Within the definitions their names hide relations of the program that are called the same."""
+
+    definitions: tuple[Definition, ...]
+    member: int
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return tuple(definition.plan for definition in self.definitions)

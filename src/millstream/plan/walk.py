@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from millstream.expressions.nodes import Call, Expression, children
-from millstream.plan.nodes import AsofJoin, Except, Filter, Intersect, Join, Plan, Project, UnionAll, Values
+from millstream.plan.nodes import AsofJoin, Except, Filter, Intersect, Join, Plan, Project, Recursive, UnionAll, Values
 
 
 def expressions_of(plan: Plan) -> tuple[Expression, ...]:
@@ -35,6 +35,9 @@ def with_inputs(plan: Plan, inputs: Sequence[Plan]) -> Plan:
         return plan
     if isinstance(plan, UnionAll):
         return replace(plan, operands=tuple(inputs))
+    if isinstance(plan, Recursive):
+        pairs = zip(plan.definitions, inputs, strict=True)
+        return replace(plan, definitions=tuple(replace(definition, plan=new) for definition, new in pairs))
     if isinstance(plan, Join | AsofJoin | Except | Intersect):
         left, right = inputs
         return replace(plan, left=left, right=right)
