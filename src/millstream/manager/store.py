@@ -139,7 +139,7 @@ class Store:
         return p
 
     def apply(self, name: str, change: Change) -> Pipeline:
-        """Replace the pipeline of that name by `change` of it. Raises `UnknownPipelineName` and what `change` raises."""
+        """Replace the pipeline by `change` of it. Raises `UnknownPipelineName` and what `change` raises."""
         with self._lock:
             before = self.named(name)
             after = self._replace(before, change)
