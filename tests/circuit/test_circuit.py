@@ -8,7 +8,7 @@ from millstream.circuit import Circuit
 from millstream.errors import EvaluationError, MillstreamError
 from millstream.expressions.nodes import ColumnRef, Literal
 from millstream.expressions.registry import build_call
-from millstream.plan.nodes import Aggregate, AggregateCall, Distinct, Filter, Join, JoinKind, Project, Scan
+from millstream.plan.nodes import Aggregate, AggregateCall, Distinct, Filter, Join, JoinKind, Project, Scan, UnionAll
 from millstream.plan.program import Program, View
 from millstream.types.sql_type import BIGINT, INTEGER
 from tests.operators.law import TABLES, U_TYPES, T, U, changes, circuit_of, rows_of, schema, table
@@ -34,6 +34,20 @@ def test_a_scan_of_a_view_reads_its_output():
     result = circuit.step(changes(TABLES, [ROW, ROW]))
     assert rows_of(result.deltas["b"]) == {ROW[1]: 1}
     assert "a" not in result.deltas
+
+
+def test_a_materialized_local_view_can_be_queried_but_is_no_output():
+    view = View("a", U.schema, U, local=True, materialized=True)
+    circuit = Circuit(Program(TABLES, (view,)))
+    assert "a" not in circuit.step(changes(TABLES, [ROW])).deltas
+    assert rows_of(circuit.snapshot().delta("a")) == {ROW[1]: 1}
+
+
+def test_the_change_of_a_materialized_view_is_consolidated():
+    negated = Project(U.schema, U, (ColumnRef(INTEGER, 0), ColumnRef(BIGINT, 1), ColumnRef(U_TYPES[2], 2)))
+    circuit = circuit_of(UnionAll(U.schema, (negated, Filter(U.schema, U, POSITIVE))), materialized=True)
+    delta = circuit.step(changes(TABLES, [ROW, ("u", (-1, 1, "y"), 1), ("u", (-1, 1, "y"), -1)])).deltas["v0"]
+    assert (delta.num_rows, delta.weights.tolist()) == (1, [2])
 
 
 def test_an_identity_projection_costs_nothing():

@@ -159,7 +159,9 @@ class Circuit:
             delta = deltas[self._graph.relations[name]]
             if delta is not None:
                 # Building a run consolidates: the view's readers need not do it again.
-                done[name] = trace.insert(delta)
+                consolidated = trace.insert(delta)
+                if name in raw:
+                    done[name] = consolidated
         return RelationDeltas(raw, done, self.seeds)
 
     def snapshot(self) -> CircuitSnapshot:

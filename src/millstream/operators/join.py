@@ -25,6 +25,7 @@ count crosses zero, O(rows of that key).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,11 @@ from millstream.expressions.evaluate import EvaluationContext, compile_predicate
 from millstream.expressions.nodes import Expression
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.kernels import sum_weights
 from millstream.operators.match_counts import KeyCounts, RowMatches
 from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
-from millstream.zset.delta import Delta
+from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
 from millstream.zset.trace import Trace
 
@@ -67,6 +69,19 @@ class _Side:
 
     def nulls(self, count: int) -> tuple[pa.Array, ...]:
         return tuple(pa.nulls(count, t) for t in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Pairs with the rows of a delta: pair i is one of row `rows[i]` with a partner of that multiplicity."""
+
+    rows: Integers
+    pairs: Delta
+    multiplicities: Weights
+
+    def counts(self, num_rows: int) -> Integers:
+        """The number of partners of each of the delta's rows."""
+        return sum_weights(self.rows, self.multiplicities, num_rows)
 
 
 def _by_sign(delta: Delta) -> tuple[Delta, Delta]:
@@ -164,8 +179,11 @@ class JoinOperator(Operator):
         """The change when the key alone decides what matches."""
         parts: list[Delta | None] = []
         if not self._one_sided:
-            parts.append(self._pairs(side, other, delta)[1])
-        if side.padded:
+            found = self._pairs(side, other, delta)
+            parts.append(found.pairs)
+            if side.padded:
+                parts.append(self._unmatched(side, delta, found.counts(delta.num_rows)))
+        elif side.padded:
             assert other.per_key is not None
             counts = other.per_key.counts(side.key_columns(delta), delta.num_rows)
             parts.append(self._unmatched(side, delta, counts))
@@ -174,26 +192,24 @@ class JoinOperator(Operator):
             if len(crossing.rows):
                 assert other.trace is not None
                 keys = side.key_columns(delta.take(crossing.rows))
-                found = other.trace.probe(keys, len(crossing.rows), null_safe=self._null_safe)
+                partners = other.trace.probe(keys, len(crossing.rows), null_safe=self._null_safe)
                 # A key that gains its first row (+1) takes the other side's padded rows away.
                 sign = crossing.signs if self._emits_matched else -crossing.signs
-                rows = Delta(found.delta.columns, found.delta.weights * sign[found.probe_index])
+                rows = Delta(partners.delta.columns, partners.delta.weights * sign[partners.probe_index])
                 parts.append(self._pad(other, rows))
         return parts
 
     def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
         """The change when the residual decides too, so that every row has a match count of its own."""
-        if not delta.weights.all():
-            delta = delta.filter(delta.weights != 0)
         try:
-            probe_index, pairs = self._filtered(side, other, delta, context, settle=False)
+            found = self._filtered(self._pairs(side, other, delta), context)
         except EvaluationError:
             delta = consolidate(delta, self._seeds)
-            probe_index, pairs = self._filtered(side, other, delta, context, settle=True)
+            found = self._filtered(self._settled(self._pairs(side, other, delta), delta), context)
+        pairs = found.pairs
         parts: list[Delta | None] = [] if self._one_sided else [pairs]
         if side.matches is not None:
-            counts = np.zeros(delta.num_rows, np.int64)
-            np.add.at(counts, probe_index, pairs.weights // delta.weights[probe_index])
+            counts = found.counts(delta.num_rows)
             side.matches.set_counts(delta, counts)
             parts.append(self._unmatched(side, delta, counts))
         if other.matches is not None and pairs.num_rows:
@@ -203,32 +219,28 @@ class JoinOperator(Operator):
             parts.append(self._pad(other, flipped))
         return parts
 
-    def _filtered(
-        self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext, settle: bool
-    ) -> tuple[Integers, Delta]:
-        """The pairs of `delta` with `other` for which the residual is TRUE, and the delta row of each.
-
-        `settle`: leave out the pairs with rows that were deleted, whose entries in the trace still have to cancel.
-        """
+    def _filtered(self, found: _Pairs, context: EvaluationContext) -> _Pairs:
+        """Those pairs for which the residual is TRUE."""
         assert self._residual is not None
-        probe_index, pairs = self._pairs(side, other, delta)
-        if settle:
-            tagged = consolidate(Delta((pa.array(probe_index), *pairs.columns), pairs.weights), self._seeds)
-            probe_index = fixed_values(tagged.columns[0])
-            pairs = Delta(tagged.columns[1:], tagged.weights)
-        chosen = np.flatnonzero(self._residual(pairs.columns, pairs.num_rows, context))
-        if len(chosen) == pairs.num_rows:
-            return probe_index, pairs
-        return probe_index[chosen], pairs.take(chosen)
+        chosen = np.flatnonzero(self._residual(found.pairs.columns, found.pairs.num_rows, context))
+        if len(chosen) == found.pairs.num_rows:
+            return found
+        return _Pairs(found.rows[chosen], found.pairs.take(chosen), found.multiplicities[chosen])
 
-    def _pairs(self, side: _Side, other: _Side, delta: Delta) -> tuple[Integers, Delta]:
-        """The pairs of rows with equal keys, left columns first, and the delta row of each."""
+    def _settled(self, found: _Pairs, delta: Delta) -> _Pairs:
+        """The pairs without those of rows that were deleted, whose entries in the trace still have to cancel."""
+        tagged = consolidate(Delta((pa.array(found.rows), *found.pairs.columns), found.multiplicities), self._seeds)
+        rows = fixed_values(tagged.columns[0])
+        return _Pairs(rows, Delta(tagged.columns[1:], delta.weights[rows] * tagged.weights), tagged.weights)
+
+    def _pairs(self, side: _Side, other: _Side, delta: Delta) -> _Pairs:
+        """The pairs of rows of `delta` and of the other side with equal keys, left columns first."""
         assert other.trace is not None
         found = other.trace.probe(side.key_columns(delta), delta.num_rows, null_safe=self._null_safe)
         mine = delta.take(found.probe_index)
         theirs = found.delta
         columns = mine.columns + theirs.columns if side.is_left else theirs.columns + mine.columns
-        return found.probe_index, Delta(columns, mine.weights * theirs.weights)
+        return _Pairs(found.probe_index, Delta(columns, mine.weights * theirs.weights), theirs.weights)
 
     @property
     def state_rows(self) -> int:
