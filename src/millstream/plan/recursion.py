@@ -80,7 +80,7 @@ class NotMonotoneError(Exception):
 
 
 def levelled(body: Plan, names: Collection[str]) -> Plan:
-    """The body over members that have a level as their last column; it has one itself. NotMonotoneError if it cannot."""
+    """The body over members that have a level as their last column; so has it. NotMonotoneError if it cannot."""
     return _Levels(frozenset(names)).whole(body)
 
 

@@ -1,7 +1,7 @@
 """Columns that nobody reads are dropped before state is kept of them: under joins and aggregates.
 
-Operators whose meaning is in whole rows keep all columns of their input: DISTINCT, EXCEPT, INTERSECT, and TopK, whose
-ties all columns break.
+Operators whose meaning is in whole rows keep all columns of their input: DISTINCT, EXCEPT, INTERSECT, and TopK and
+Window, whose ties all columns break.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from millstream.expressions.nodes import ColumnRef, remap_columns
-from millstream.plan.nodes import Aggregate, Filter, Hop, Join, Plan, Project, UnionAll, Values
+from millstream.plan.nodes import Aggregate, Filter, Hop, Join, Plan, Project, UnionAll, Unnest, Values, Window
 from millstream.plan.usage import input_columns
 from millstream.plan.walk import with_inputs
 from millstream.types import Kind
@@ -59,6 +59,10 @@ def _pruned(plan: Plan, wanted: set[int]) -> _Pruned:
         return UnionAll(schema, operands), _places(order)
     if isinstance(plan, Hop):
         return _hop(plan, wanted)
+    if isinstance(plan, Unnest):
+        return _unnest(plan, wanted)
+    if isinstance(plan, Window):
+        return _window(plan, wanted)
     if isinstance(plan, Values) and plan.rows:
         order = sorted(wanted)
         rows = tuple(tuple(row[i] for i in order) for row in plan.rows)
@@ -128,3 +132,35 @@ def _hop(plan: Hop, wanted: set[int]) -> _Pruned:
     schema = (*(plan.schema[i] for i in order), *plan.schema[width:])
     places = {**at, width: len(order), width + 1: len(order) + 1}
     return replace(plan, schema=schema, input=exactly(plan.input, order), time_column=at[plan.time_column]), places
+
+
+def _unnest(plan: Unnest, wanted: set[int]) -> _Pruned:
+    width = len(plan.kept)
+    kept = [i for i in range(width) if i in wanted]
+    order = sorted({plan.kept[i] for i in kept} | {plan.column})
+    at = _places(order)
+    places = {**_places(kept), **{i: i - width + len(kept) for i in range(width, len(plan.schema))}}
+    pruned = replace(
+        plan,
+        schema=tuple(plan.schema[i] for i in places),
+        input=exactly(plan.input, order),
+        column=at[plan.column],
+        kept=tuple(at[plan.kept[i]] for i in kept),
+    )
+    return pruned, places
+
+
+def _window(plan: Window, wanted: set[int]) -> _Pruned:
+    """Calls that nobody reads vanish; the input columns all stay, because they order ties."""
+    width = len(plan.input.schema)
+    kept = [i for i in range(len(plan.calls)) if width + i in wanted]
+    if not kept:
+        return _pruned(plan.input, {i for i in wanted if i < width} or {_cheapest(plan.input)})
+    order = [*range(width), *(width + i for i in kept)]
+    pruned = replace(
+        plan,
+        schema=tuple(plan.schema[i] for i in order),
+        input=exactly(plan.input, range(width)),
+        calls=tuple(plan.calls[i] for i in kept),
+    )
+    return pruned, _places(order)

@@ -32,6 +32,8 @@ from millstream.plan.nodes import (
     Project,
     TopK,
     UnionAll,
+    Unnest,
+    Window,
 )
 from millstream.plan.walk import with_inputs
 
@@ -87,8 +89,10 @@ def _passes(plan: Plan, condition: Expression) -> bool:
         return False
     if isinstance(plan, Aggregate):
         return max(used) < len(plan.group)
-    if isinstance(plan, TopK):
+    if isinstance(plan, TopK | Window):
         return used <= set(plan.partition)
+    if isinstance(plan, Unnest):
+        return max(used) < len(plan.kept)
     if isinstance(plan, Hop):
         return max(used) < len(plan.input.schema)
     return isinstance(plan, Except | Intersect)
@@ -97,6 +101,8 @@ def _passes(plan: Plan, condition: Expression) -> bool:
 def _into_inputs(plan: Plan, conditions: list[Expression]) -> Plan:
     if isinstance(plan, Aggregate):
         conditions = [remap_columns(c, dict(enumerate(plan.group))) for c in conditions]
+    if isinstance(plan, Unnest):
+        conditions = [remap_columns(c, dict(enumerate(plan.kept))) for c in conditions]
     return with_inputs(plan, [_filtered(child, conditions) for child in plan.inputs])
 
 

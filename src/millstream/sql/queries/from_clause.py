@@ -13,19 +13,21 @@ from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call
 from millstream.plan.conditions import split_conjunction
 from millstream.plan.joining import join_plan
-from millstream.plan.nodes import Column, JoinKind, Plan, Project, Scan, Schema
+from millstream.plan.nodes import Column, Filter, JoinKind, Plan, Project, Scan
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
 from millstream.sql.catalog import ERROR_VIEW
 from millstream.sql.messages import Poisoned, invalid, not_yet
+from millstream.sql.queries.aliases import aliased
+from millstream.sql.queries.asof import bind_asof_join
 from millstream.sql.queries.select import condition
-from millstream.sql.scope import Scope, ScopeColumn, combine, nullable_side, relation_scope
+from millstream.sql.queries.unnest import bind_unnest
+from millstream.sql.scope import Scope, ScopeColumn, combine, nullable_side
 from millstream.sql.syntax import (
     DerivedTable,
     Identifier,
     Join,
     Name,
-    TableAlias,
     TableReference,
     Unbuilt,
     UnnestTable,
@@ -75,30 +77,6 @@ def _derived(node: DerivedTable, env: QueryEnvironment) -> tuple[Plan, Scope]:
     return aliased(env.nested().bind(node.query), node.alias, "")
 
 
-def aliased(plan: Plan, alias: TableAlias | None, name: str) -> tuple[Plan, Scope]:
-    """A relation under its alias, with renamed columns if the alias lists them."""
-    schema: Schema = plan.schema
-    if alias is not None:
-        name = alias.name.name
-        if alias.columns:
-            if len(alias.columns) != len(schema):
-                text = (
-                    f"List of column aliases must have same degree as table; table has {len(schema)} columns, "
-                    f"whereas alias list has {len(alias.columns)} columns"
-                )
-                raise invalid(text, alias.span)
-            schema = tuple(
-                Column(given.name, column.type, given.quoted)
-                for given, column in zip(alias.columns, schema, strict=True)
-            )
-    return plan, relation_scope(name, schema) if name else Scope(relation_scope("", schema).columns, ())
-
-
-@binds_relation(UnnestTable)
-def _unnest(node: UnnestTable, env: QueryEnvironment) -> tuple[Plan, Scope]:
-    raise not_yet("UNNEST", node.span)
-
-
 @binds_relation(Unbuilt)
 def _unbuilt(node: Unbuilt, env: QueryEnvironment) -> tuple[Plan, Scope]:
     raise not_yet(node.what, node.span)
@@ -111,14 +89,16 @@ def _unbuilt(node: Unbuilt, env: QueryEnvironment) -> tuple[Plan, Scope]:
 def _join(node: Join, env: QueryEnvironment) -> tuple[Plan, Scope]:
     if node.kind == "OUTER APPLY":
         raise not_yet("LEFT JOIN UNNEST", node.span)
-    if node.kind in ("ASOF", "LATERAL"):
-        raise not_yet(f"{node.kind} joins", node.span)
-    if node.kind == "LEFT" and isinstance(node.right, UnnestTable):
-        raise not_yet("LEFT JOIN UNNEST", node.span)
+    if isinstance(node.right, UnnestTable):
+        return _join_unnest(node, node.right, env)
+    if node.kind == "LATERAL":
+        raise not_yet("LATERAL joins", node.span)
     left, left_scope = env.bind_relation(node.left)
     right, right_scope = env.bind_relation(node.right)
     width = len(left.schema)
     scope = combine(left_scope, right_scope, width, node.right.span)
+    if node.kind == "ASOF":
+        return bind_asof_join(node, left, right, scope, env)
     kind = _KINDS[node.kind]
     names = _common_names(node, left_scope, right_scope) if node.natural else list(node.using)
     pairs = [_using_pair(name, left_scope, right_scope, width, node.span) for name in names]
@@ -131,6 +111,20 @@ def _join(node: Join, env: QueryEnvironment) -> tuple[Plan, Scope]:
         return plan, left_scope
     scope = _padded(kind, scope, width, len(plan.schema))
     return _merge_columns(kind, plan, scope, names, pairs, width) if names else (plan, scope)
+
+
+def _join_unnest(node: Join, unnest: UnnestTable, env: QueryEnvironment) -> tuple[Plan, Scope]:
+    """UNNEST beside another relation, whose columns it may use."""
+    if node.kind not in ("CROSS", "INNER", "LATERAL"):
+        raise not_yet("LEFT JOIN UNNEST" if node.kind == "LEFT" else f"{node.kind} JOIN UNNEST", node.span)
+    if node.natural or node.using:
+        raise not_yet("NATURAL and USING joins with UNNEST", node.span)
+    left, left_scope = env.bind_relation(node.left)
+    plan, scope = bind_unnest(unnest, left, left_scope, env)
+    if node.condition is not None:
+        inner = Environment(env, replace(scope, outer=env.outer), clause="ON")
+        plan = Filter(plan.schema, plan, condition(node.condition, inner))
+    return plan, scope
 
 
 def _padded(kind: JoinKind, scope: Scope, width: int, total: int) -> Scope:

@@ -10,7 +10,8 @@ from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
 from millstream.sql.expressions import call
 from millstream.sql.messages import SqlError, invalid, not_yet
-from millstream.sql.queries.from_clause import aliased, scan
+from millstream.sql.queries.aliases import aliased
+from millstream.sql.queries.from_clause import scan
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import FunctionCall, Identifier, Name, Node, Subquery, TableArgument, TableFunction
 from millstream.types import Kind, SqlType
