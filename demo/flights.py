@@ -160,7 +160,7 @@ def check(pipeline: Pipeline, flights: pd.DataFrame, others: dict[str, pd.DataFr
     database = duckdb.connect()
     database.execute("SET default_null_order = 'nulls_first'; SET TimeZone = 'UTC'")
     for name, frame in {"flights": flights, **others}.items():
-        database.register(f"{name}_frame", frame)
+        database.register(f"{name}_frame", frame.convert_dtypes())  # missing numbers are NULL, not NaN
         columns = ", ".join(f"CAST({c} AS TIMESTAMP) AS {c}" if c == "time_hour" else f'"{c}"' for c in frame.columns)
         database.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM {name}_frame")
     statements = (HERE / "flights.sql").read_text().split("CREATE MATERIALIZED VIEW ")[1:]

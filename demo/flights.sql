@@ -105,7 +105,7 @@ CREATE MATERIALIZED VIEW delay_by_weather_hour AS
 SELECT EXTRACT(HOUR FROM f.time_hour) AS utc_hour,
        CASE WHEN w.precip > 0 THEN 'rain'
             WHEN w.wind_speed >= 20 THEN 'wind'
-            WHEN w.visib < 5 THEN 'fog'
+            WHEN w.visib < 5 THEN 'mist'
             ELSE 'fair' END AS weather,
        COUNT(*) AS flights,
        CAST(SUM(f.dep_delay) AS DOUBLE) / COUNT(f.dep_delay) AS mean_delay
@@ -114,7 +114,7 @@ WHERE f.dep_delay IS NOT NULL
 GROUP BY EXTRACT(HOUR FROM f.time_hour),
          CASE WHEN w.precip > 0 THEN 'rain'
               WHEN w.wind_speed >= 20 THEN 'wind'
-              WHEN w.visib < 5 THEN 'fog'
+              WHEN w.visib < 5 THEN 'mist'
               ELSE 'fair' END;
 
 CREATE MATERIALIZED VIEW top_planes AS
