@@ -60,6 +60,7 @@ from millstream.pipeline.relations import table_relation
 from millstream.plan.program import Program
 from millstream.sql.compile import compile_program
 from millstream.types import Kind, SqlType
+from millstream.types.variant import untagged
 from millstream.zset.changes import ChangeBatch, Operation
 
 _BLOCK = re.compile(r"(statement|insert|delete|query|error|failure|eval)\b[ \t]*(.*)")
@@ -306,7 +307,7 @@ def _changes(program: Program, script: Script, block: Block) -> ChangeBatch:
 
 def _show_rows(rows: pa.Table, types: Sequence[SqlType]) -> list[str]:
     columns = [
-        [show(value, sql_type) for value in column.to_pylist()]
+        [show(value, sql_type) for value in untagged(column, sql_type).to_pylist()]
         for column, sql_type in zip(rows.columns, types, strict=True)
     ]
     return [" | ".join(row) for row in zip(*columns, strict=True)]

@@ -34,6 +34,7 @@ from millstream.types.sql_type import (
     map_of,
     struct,
 )
+from millstream.types.variant import SQL_NULL
 
 STRING_DECIMAL = decimal(38, 19)
 _DIGITS = {
@@ -280,8 +281,8 @@ def build_cast(argument: Expression, target: SqlType, safe: bool = False) -> Exp
     """`CAST(argument AS target)`; the result's nullability follows the argument (a safe cast is nullable)."""
     source = argument.type
     from_variant = source.kind is Kind.VARIANT and target.kind is not Kind.VARIANT
-    if source.kind is Kind.NULL:
-        return Literal(target.with_nullable(True), None)
+    if source.kind is Kind.NULL:  # as a VARIANT, it is a value
+        return Literal(target.with_nullable(True), SQL_NULL + "null" if target.kind is Kind.VARIANT else None)
     nullable = source.nullable or safe or from_variant
     _check_cast(source, target, "SAFE_CAST" if safe else "CAST")
     if safe and target.kind is Kind.STRUCT and not source.same_apart_from_nullability(target):
@@ -346,6 +347,8 @@ def coerce(expression: Expression, target: SqlType) -> Expression:
     source = expression.type
     if source.same_apart_from_nullability(target):
         return expression
+    if source.kind is Kind.NULL:
+        return Literal(target.with_nullable(True), None)
     unlimited = target.kind is Kind.VARCHAR and (target.precision or -1) < 0
     if source.kind is Kind.CHAR and target.kind is Kind.VARCHAR and (unlimited or _fits(source, target)):
         result = target.with_nullable(source.nullable)

@@ -8,12 +8,13 @@ from millstream.expressions.aggregates import AGGREGATES, NEVER_NULL, resolve_ag
 from millstream.expressions.aggregates import is_aggregate as is_aggregate_name
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
-from millstream.expressions.registry import build_call, build_cast
+from millstream.expressions.registry import build_call, build_cast, takes_lambda
 from millstream.plan.nodes import AggregateCall
 from millstream.sql.binding import AGGREGATE_BASE, Aggregates, Environment, at_place, binds_expression
 from millstream.sql.expressions import call
+from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
-from millstream.sql.syntax import FunctionCall, Node
+from millstream.sql.syntax import FunctionCall, Lambda, Node
 from millstream.types import Kind, SqlType
 
 _WINDOW_ONLY = frozenset(
@@ -60,7 +61,13 @@ def _positional(node: FunctionCall, env: Environment) -> list[Expression]:
     for argument in node.arguments:
         if argument.name is not None:
             raise invalid(f"Function '{node.name.name}' does not have named arguments", argument.span)
-    return [env.bind(argument.value) for argument in node.arguments]
+    bound: list[Expression] = []
+    for argument in node.arguments:
+        if isinstance(argument.value, Lambda) and takes_lambda(node.name.name):
+            bound.append(bind_lambda(argument.value, node.name.name.upper(), bound, env))
+        else:
+            bound.append(env.bind(argument.value))
+    return bound
 
 
 def _constructor(node: FunctionCall, target: SqlType, arguments: list[Expression]) -> Expression:

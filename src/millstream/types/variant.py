@@ -269,10 +269,12 @@ def has_variant(sql_type: SqlType | None) -> bool:
     return sql_type.kind is Kind.VARIANT or any(has_variant(part) for part in parts)
 
 
-def untagged(column: pa.Array, sql_type: SqlType) -> pa.Array:
+def untagged(column: pa.Array | pa.ChunkedArray, sql_type: SqlType) -> pa.Array | pa.ChunkedArray:
     """A column of any type whose VARIANTs show JSON: what leaves the engine as Arrow data."""
     if not has_variant(sql_type) or len(column) == 0:
         return column
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([untagged(chunk, sql_type) for chunk in column.chunks], column.type)
     if sql_type.kind is Kind.VARIANT:
         return plain_text(column)
     mask = pc.is_null(column) if column.null_count else None

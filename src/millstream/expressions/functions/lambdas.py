@@ -286,7 +286,7 @@ def _variant_entry(name: str, *, deep: bool, maps: bool, doc: str) -> Function:
             function = _with_body(function, build_cast(function.body, VARIANT))
         else:
             function = _condition(name, arguments, function)
-        return Call(VARIANT, name, (build_cast(collection, VARIANT), function))
+        return Call(VARIANT, name, (coerce(collection, VARIANT), function))
 
     return Function(name, resolve, _mapped(deep) if maps else _filtered(deep), doc=doc)
 

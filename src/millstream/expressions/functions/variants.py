@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from millstream.expressions.casts import find_conversion
 from millstream.expressions.casts.variant import from_values
-from millstream.expressions.coercion import build_cast, is_null_literal
+from millstream.expressions.coercion import build_cast, coerce, is_null_literal
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import (
     TEXT,
@@ -36,7 +36,7 @@ from millstream.types.variant import TAGS, Tagged, decode, encode, parse_json, p
 
 ROW_BY_ROW = "every function of this module but TYPEOF, VARIANTNULL, and TO_JSON of values without tags"
 _TEXT = pa.large_string()
-_VARIANT = Parameter("VARIANT", lambda a: build_cast(a, VARIANT) if a.type.kind in (Kind.VARIANT, Kind.NULL) else None)
+_VARIANT = Parameter("VARIANT", lambda a: coerce(a, VARIANT) if a.type.kind in (Kind.VARIANT, Kind.NULL) else None)
 
 
 # ---- TYPEOF ------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def _resolve_typeof(arguments: Sequence[Expression], _: Options) -> Expression:
     (value,) = arguments
     if value.type.kind is not Kind.VARIANT and not is_null_literal(value):
         raise cannot_apply("TYPEOF", arguments, ["TYPEOF(<VARIANT>)"])
-    return Call(VARCHAR.with_nullable(value.type.nullable), "TYPEOF", (build_cast(value, VARIANT),))
+    return Call(VARCHAR.with_nullable(value.type.nullable), "TYPEOF", (coerce(value, VARIANT),))
 
 
 _LISTED = array(VARCHAR)

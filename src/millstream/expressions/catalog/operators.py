@@ -1,0 +1,128 @@
+"""Operators, conditionals and numeric functions in the function catalog."""
+
+from __future__ import annotations
+
+from millstream.expressions.catalog.entry import NEVER, Family, entry
+
+_ALL = "NULL if all arguments are"
+
+OPERATORS = Family(
+    "Operators",
+    "Integer arithmetic has the wider operand's type and fails on overflow. DECIMAL arithmetic is exact and truncates.",
+    (
+        entry("+", "`a + b`", "common type", "Sum; also dates and times plus intervals.", "2 + 3", "5"),
+        entry("-", "`a - b`", "common type", "Difference; also dates and times minus intervals.", "2 - 3", "-1"),
+        entry("*", "`a * b`", "common type", "Product; also intervals by numbers.", "2 * 3", "6"),
+        entry("/", "`a / b`", "common type", "Quotient; integers truncate, division by zero fails.", "7 / 2", "3"),
+        entry("%, MOD", "`a % b`, `MOD(a, b)`", "common type", "Remainder, with the sign of a.", "-7 % 2", "-1"),
+        entry("NEG, UNARY PLUS", "`-a`, `+a`", "type of a", "Negation; not of unsigned integers.", "-(3)", "-3"),
+        entry("=", "`a = b`", "BOOLEAN", "Equality. NaN equals NaN.", "1 = 1.0", "true"),
+        entry("<>, !=", "`a <> b`, `a != b`", "BOOLEAN", "Inequality.", "1 <> 1", "false"),
+        entry("<", "`a < b`", "BOOLEAN", "Less, in the order of the type.", "1 < 2", "true"),
+        entry("<=", "`a <= b`", "BOOLEAN", "Less or equal.", "1 <= 1", "true"),
+        entry(">", "`a > b`", "BOOLEAN", "Greater.", "1 > 2", "false"),
+        entry(">=", "`a >= b`", "BOOLEAN", "Greater or equal.", "1 >= 2", "false"),
+        entry("<=>, IS NOT DISTINCT FROM", "`a <=> b`, `a IS NOT DISTINCT FROM b`", "BOOLEAN",
+              "Equality in which NULL equals NULL.", "NULL <=> 1", "false", NEVER),
+        entry("IS DISTINCT FROM", "`a IS DISTINCT FROM b`", "BOOLEAN", "The opposite of `<=>`.",
+              "NULL IS DISTINCT FROM 1", "true", NEVER),
+        entry("IN", "`x IN (a, ...)`", "BOOLEAN", "Whether x equals an item.", "2 IN (1, 2)", "true",
+              "NULL if x is NULL, or not found and an item is NULL"),
+        entry("NOT IN", "`x NOT IN (a, ...)`", "BOOLEAN", "Whether x equals no item.", "2 NOT IN (1, NULL)", "null",
+              "as IN"),
+        entry("AND", "`a AND b`", "BOOLEAN", "Conjunction.", "FALSE AND NULL", "false", "three-valued"),
+        entry("OR", "`a OR b`", "BOOLEAN", "Disjunction.", "TRUE OR NULL", "true", "three-valued"),
+        entry("NOT", "`NOT a`", "BOOLEAN", "Negation.", "NOT TRUE", "false"),
+        entry("IS NULL", "`x IS NULL`", "BOOLEAN", "Whether x is NULL.", "1 IS NULL", "false", NEVER),
+        entry("IS NOT NULL", "`x IS NOT NULL`", "BOOLEAN", "Whether x is not NULL.", "1 IS NOT NULL", "true", NEVER),
+        entry("IS TRUE", "`x IS TRUE`", "BOOLEAN", "Whether x is TRUE.", "(1 > 0) IS TRUE", "true", NEVER),
+        entry("IS NOT TRUE", "`x IS NOT TRUE`", "BOOLEAN", "Whether x is FALSE or NULL.", "UNKNOWN IS NOT TRUE", "true",
+              NEVER),
+        entry("IS FALSE", "`x IS FALSE`", "BOOLEAN", "Whether x is FALSE.", "UNKNOWN IS FALSE", "false", NEVER),
+        entry("IS NOT FALSE", "`x IS NOT FALSE`", "BOOLEAN", "Whether x is TRUE or NULL.", "FALSE IS NOT FALSE",
+              "false", NEVER),
+        entry("IS UNKNOWN", "`x IS UNKNOWN`", "BOOLEAN", "Whether x is NULL.", "UNKNOWN IS UNKNOWN", "true", NEVER),
+        entry("IS NOT UNKNOWN", "`x IS NOT UNKNOWN`", "BOOLEAN", "Whether x is not NULL.", "TRUE IS NOT UNKNOWN",
+              "true", NEVER),
+    ),
+)  # fmt: skip
+
+CONDITIONALS = Family(
+    "Conditional functions",
+    "Only the arguments that decide the result are evaluated, so only they can fail.",
+    (
+        entry("COALESCE, IFNULL", "`COALESCE(a, ...)`, `IFNULL(a, b)`", "common type", "The first argument not NULL.",
+              "COALESCE(NULL, 2, 3)", "2", _ALL),
+        entry("NULLIF", "`NULLIF(a, b)`", "type of a", "NULL if a = b, else a.", "NULLIF(1, 1)", "null",
+              "NULL if a is, or equals b"),
+        entry("IF", "`IF(c, a, b)`", "common type", "a if c is TRUE, else b.", "IF(1 > 2, 'a', 'b')", '"b"',
+              "NULL if the chosen argument is"),
+        entry("GREATEST", "`GREATEST(a, ...)`", "common type", "The greatest argument.", "GREATEST(1, 3, 2)", "3"),
+        entry("LEAST", "`LEAST(a, ...)`", "common type", "The least argument.", "LEAST(1, 3, 2)", "1"),
+        entry("GREATEST_IGNORE_NULLS", "`GREATEST_IGNORE_NULLS(a, ...)`", "common type",
+              "The greatest argument that is not NULL.", "GREATEST_IGNORE_NULLS(1, NULL)", "1", _ALL),
+        entry("LEAST_IGNORE_NULLS", "`LEAST_IGNORE_NULLS(a, ...)`", "common type",
+              "The least argument that is not NULL.", "LEAST_IGNORE_NULLS(NULL, 2)", "2", _ALL),
+    ),
+)  # fmt: skip
+
+
+def _of_double(name: str, description: str, example: str, value: str, forms: str = "") -> tuple[str, ...]:
+    return (name, forms or f"`{name}(x)`", "DOUBLE", description, example, value)
+
+
+NUMERIC = Family(
+    "Numeric functions",
+    "Functions with DOUBLE results convert every argument to DOUBLE. Strings are accepted and read as numbers.",
+    (
+        entry("ABS", "`ABS(x)`", "type of x", "Absolute value, also of intervals.", "ABS(-5)", "5"),
+        entry("SIGN", "`SIGN(x)`", "type of x", "-1, 0 or 1.", "SIGN(-2.5)", "-1"),
+        entry("CEIL, CEILING", "`CEIL(x)`", "type of x, DECIMAL(p, 0)", "The next whole number up.", "CEIL(1.2)", "2"),
+        entry("FLOOR", "`FLOOR(x)`", "type of x, DECIMAL(p, 0)", "The next whole number down.", "FLOOR(-1.2)", "-2"),
+        entry("ROUND", "`ROUND(x [, n])`", "type of x", "Rounded to n digits, half away from zero.", "ROUND(2.55, 1)",
+              "2.6"),
+        entry("TRUNCATE, TRUNC", "`TRUNCATE(x [, n])`", "type of x", "Cut to n digits.", "TRUNCATE(-2.59, 1)", "-2.5"),
+        entry("BROUND", "`BROUND(x, n)`", "DECIMAL; floats stay", "Rounded to n digits, half to even.",
+              "BROUND(2.45, 1)", "2.4"),
+        entry("DIV_NULL", "`DIV_NULL(a, b)`", "as a / b", "a / b, or NULL where that fails or is not finite.",
+              "DIV_NULL(1, 0)", "null", "NULL if an argument is NULL, or a / b fails"),
+        entry("FINITE_OR_NULL", "`FINITE_OR_NULL(x)`", "type of x", "x, or NULL if it is infinite or NaN.",
+              "FINITE_OR_NULL(1e0 / 0e0)", "null", "NULL if x is NULL or not finite"),
+        entry("IS_INF", "`IS_INF(x)`", "BOOLEAN", "Whether x is infinite.", "IS_INF(1e0 / 0e0)", "true"),
+        entry("IS_NAN", "`IS_NAN(x)`", "BOOLEAN", "Whether x is NaN.", "IS_NAN(1e0)", "false"),
+        entry(*_of_double("SQRT", "Square root; NaN of negative numbers.", "SQRT(9)", "3.0")),
+        entry(*_of_double("CBRT", "Cube root.", "CBRT(27)", "3.0")),
+        entry(*_of_double("EXP", "e to the power of x.", "EXP(0)", "1.0")),
+        entry(*_of_double("LN", "Natural logarithm; fails for negative numbers.", "LN(1)", "0.0")),
+        entry(*_of_double("LOG10", "Logarithm to base 10; fails for negative numbers.", "LOG10(1000)", "3.0")),
+        entry(*_of_double("LOG", "Logarithm to base b, by default e.", "LOG(8, 2)", "3.0", "`LOG(x [, b])`")),
+        entry(*_of_double("POWER", "x to the power of y.", "POWER(2, 10)", "1024.0", "`POWER(x, y)`")),
+        entry(*_of_double("SIN", "Sine of an angle in radians.", "SIN(0)", "0.0")),
+        entry(*_of_double("COS", "Cosine.", "COS(0)", "1.0")),
+        entry(*_of_double("TAN", "Tangent.", "TAN(0)", "0.0")),
+        entry(*_of_double("SEC", "Secant.", "SEC(0)", "1.0")),
+        entry(*_of_double("CSC", "Cosecant.", "ROUND(CSC(PI / 2), 6)", "1.0")),
+        entry(*_of_double("COT", "Cotangent.", "ROUND(COT(PI / 4), 6)", "1.0")),
+        entry(*_of_double("ASIN", "Arc sine; NaN outside of [-1, 1].", "ASIN(0)", "0.0")),
+        entry(*_of_double("ACOS", "Arc cosine; NaN outside of [-1, 1].", "ACOS(1)", "0.0")),
+        entry(*_of_double("ATAN", "Arc tangent.", "ATAN(0)", "0.0")),
+        entry(*_of_double("ATAN2", "The angle of the point (x, y).", "ATAN2(0, 1)", "0.0", "`ATAN2(y, x)`")),
+        entry(*_of_double("SINH", "Hyperbolic sine.", "SINH(0)", "0.0")),
+        entry(*_of_double("COSH", "Hyperbolic cosine.", "COSH(0)", "1.0")),
+        entry(*_of_double("TANH", "Hyperbolic tangent.", "TANH(0)", "0.0")),
+        entry(*_of_double("SECH", "Hyperbolic secant.", "SECH(0)", "1.0")),
+        entry(*_of_double("CSCH", "Hyperbolic cosecant.", "ROUND(CSCH(1), 6)", "0.850918")),
+        entry(*_of_double("COTH", "Hyperbolic cotangent.", "ROUND(COTH(1), 6)", "1.313035")),
+        entry(*_of_double("ASINH", "Inverse hyperbolic sine.", "ASINH(0)", "0.0")),
+        entry(*_of_double("ACOSH", "Inverse hyperbolic cosine; fails below 1.", "ACOSH(1)", "0.0")),
+        entry(*_of_double("ATANH", "Inverse hyperbolic tangent; fails outside of [-1, 1].", "ATANH(0)", "0.0")),
+        entry(*_of_double("DEGREES", "Radians as degrees.", "DEGREES(PI)", "180.0")),
+        entry(*_of_double("RADIANS", "Degrees as radians.", "RADIANS(0)", "0.0")),
+        entry("PI", "`PI`", "DOUBLE", "The constant, written without parentheses.", "ROUND(PI, 4)", "3.1416", NEVER),
+        entry("SEQUENCE", "`SEQUENCE(a, b)`", "INTEGER ARRAY", "The integers from a to b.", "SEQUENCE(1, 3)",
+              "[1,2,3]"),
+        entry("BLACKBOX", "`BLACKBOX(x)`", "type of x", "x, hidden from constant folding.", "BLACKBOX(1)", "1"),
+        entry("WRITELOG", "`WRITELOG('format', x)`", "type of x",
+              "x, after logging the format with `%%` replaced by x.", "WRITELOG('%%', 1)", "1"),
+    ),
+)  # fmt: skip
