@@ -52,7 +52,7 @@ DETAILS_INTERVAL_S = 10.0
 """Details that change alone are stored at most so often (api.md §5.2)."""
 SHUTDOWN_GRACE_S = 1.0
 """How long a process that is stopped may take to close its connectors before it is killed."""
-SPARE_DELAY_S = 2.0
+SPARE_DELAY_S = 0.5
 """The next spare process warms up so long after a pipeline runs, not while it starts."""
 
 

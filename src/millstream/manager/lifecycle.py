@@ -188,9 +188,7 @@ def observe_runtime(p: Pipeline, status: RuntimeStatus, details: dict[str, Any],
 
 def give_up(p: Pipeline, now: str) -> Pipeline:
     """The runner itself wants the pipeline stopped: recorded before any status changes."""
-    if p.resources_desired_status == "Stopped":
-        return p
-    return replace(p, resources_desired_status="Stopped", resources_desired_status_since=now)
+    return stop(p, now)
 
 
 def stopping(p: Pipeline, error: dict[str, Any] | None, now: str) -> Pipeline:

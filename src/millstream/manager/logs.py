@@ -53,7 +53,8 @@ class LogBuffer:
     # Writing.
 
     def note(self, level: str, text: str, name: str | None = None) -> None:
-        """Add a line of the runner."""
+        """Add a line of the runner, after what the process has written before."""
+        self.catch_up()
         self._add(self._line(level, text, name).encode())
 
     def _line(self, level: str, text: str, name: str | None) -> str:

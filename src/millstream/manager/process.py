@@ -3,7 +3,7 @@
 A process is started ahead of time (`python -m millstream.pipeline --wait`) and told on its standard input which spec
 file to run. It is the leader of a session and process group of its own, so that it outlives the server and signals to
 the server's terminal do not reach it; a process that was never given a spec ends when the server does, because its
-input ends.
+input ends. Its working directory is the server's, so that is what relative paths in connectors are relative to.
 
 A process is recognised by its identifier together with its start, since identifiers are used again. Before a
 process learns its spec, its identity is written to `process.json` in the pipeline's directory: whatever happens to the
@@ -151,15 +151,6 @@ async def _readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def _environment() -> dict[str, str]:
-    """The environment of a process with another working directory than this one: no relative import paths."""
-    environment = dict(os.environ)
-    if "PYTHONPATH" in environment:
-        paths = environment["PYTHONPATH"].split(os.pathsep)
-        environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths if path)
-    return environment
-
-
 class Child:
     """A process that this server has started. Its output goes to a file that `assign` moves to the pipeline."""
 
@@ -169,12 +160,11 @@ class Child:
         descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "millstream.pipeline", "--wait"],
+                # The option is without effect: it shows in lists of processes whose server this one belongs to.
+                [sys.executable, "-X", f"millstream={scratch.parent}", "-m", "millstream.pipeline", "--wait"],
                 stdin=subprocess.PIPE,
                 stdout=descriptor,
                 stderr=descriptor,
-                cwd=scratch,
-                env=_environment(),
                 start_new_session=True,
             )
         finally:

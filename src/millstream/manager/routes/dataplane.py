@@ -90,15 +90,15 @@ for _route in FORWARDED:
 # What engines of other kinds have.
 
 
-@router.post("/start_compaction")
-@router.post("/rebalance")
+@router.post("/start_compaction", include_in_schema=False)
+@router.post("/rebalance", include_in_schema=False)
 async def nothing_to_do(p: Named) -> Response:
     """Accepted without effect: the engine does this by itself."""
     require_deployed(p)
     return empty_response()
 
 
-@router.get("/heap_profile")
+@router.get("/heap_profile", include_in_schema=False)
 async def heap_profile(p: Named) -> Response:
     """No such profile exists for this engine."""
     require_deployed(p)
@@ -106,17 +106,17 @@ async def heap_profile(p: Named) -> Response:
     raise MillstreamError("HeapProfilerError", text, {"error": text}, 400)
 
 
-@router.get("/circuit_profile")
-@router.get("/circuit_json_profile")
-@router.get("/samply_profile")
-@router.post("/samply_profile")
+@router.get("/circuit_profile", include_in_schema=False)
+@router.get("/circuit_json_profile", include_in_schema=False)
+@router.get("/samply_profile", include_in_schema=False)
+@router.post("/samply_profile", include_in_schema=False)
 async def profiles(p: Named) -> Response:
     """Profiles: not there yet."""
     require_deployed(p)
     raise errors.not_supported("Profiling")
 
 
-@router.post(_OUTPUT + "/command")
+@router.post(_OUTPUT + "/command", include_in_schema=False)
 async def output_command(p: Named) -> Response:
     """No output connector here takes commands."""
     require_deployed(p)

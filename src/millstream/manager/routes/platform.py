@@ -133,18 +133,18 @@ async def delete_api_key(api_key_name: Segment, services: Server) -> Response:
     return empty_response()
 
 
-@router.get("/v0/config/owners")
-@router.api_route("/v0/tenants", methods=["GET", "POST"])
-@router.api_route("/v0/tenants/{tenant_id}", methods=["GET", "PATCH", "DELETE"])
+@router.get("/v0/config/owners", include_in_schema=False)
+@router.api_route("/v0/tenants", methods=["GET", "POST"], include_in_schema=False)
+@router.api_route("/v0/tenants/{tenant_id}", methods=["GET", "PATCH", "DELETE"], include_in_schema=False)
 async def for_owners() -> Response:
     """Without authentication every caller is admin, which is not enough for this."""
     raise errors.insufficient_permissions("owner", "admin")
 
 
-@router.api_route("/v0/tenant/users", methods=["GET", "POST"])
-@router.api_route("/v0/tenant/users/{user_id}", methods=["PUT", "DELETE"])
-@router.api_route("/v0/oidc_trust", methods=["GET", "POST"])
-@router.api_route("/v0/oidc_trust/{name}", methods=["GET", "DELETE"])
+@router.api_route("/v0/tenant/users", methods=["GET", "POST"], include_in_schema=False)
+@router.api_route("/v0/tenant/users/{user_id}", methods=["PUT", "DELETE"], include_in_schema=False)
+@router.api_route("/v0/oidc_trust", methods=["GET", "POST"], include_in_schema=False)
+@router.api_route("/v0/oidc_trust/{name}", methods=["GET", "DELETE"], include_in_schema=False)
 async def for_many_users() -> Response:
     """Users and trust in other issuers: not there yet."""
     raise errors.not_supported("Managing users and trusted issuers")
