@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.nodes import Expression
-from millstream.plan.nodes import AggregateCall, Plan
+from millstream.expressions.nodes import ColumnRef, Expression
+from millstream.plan.nodes import AggregateCall, Plan, WindowFrame
 from millstream.plan.program import Span
 from millstream.sql.context import Context
 from millstream.sql.messages import SqlError, not_yet
 from millstream.sql.scope import Scope
-from millstream.sql.syntax import Node
+from millstream.sql.syntax import Node, Window
+from millstream.types import SqlType
 
 #: Placeholders for aggregate results have column indices from here on; no row is that wide.
 AGGREGATE_BASE = 1 << 30
+#: And those for results of window functions from here on.
+WINDOW_BASE = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,36 @@ class Aggregates:
 
 
 @dataclass(frozen=True)
+class WindowRequest:
+    """A call of a window function over expressions of the rows that the window sees; `order`: expression, descending,
+    nulls first. The other members are those of plan.nodes.WindowCall."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    type: SqlType
+    partition: tuple[Expression, ...]
+    order: tuple[tuple[Expression, bool, bool], ...]
+    frame: WindowFrame | None = None
+    offset: int = 1
+    distinct: bool = False
+    filter: Expression | None = None
+
+
+@dataclass
+class Windows:
+    """The window functions of one SELECT, and the windows that its WINDOW clause names."""
+
+    named: Mapping[str, Window]
+    requests: list[WindowRequest] = field(default_factory=list)
+
+    def add(self, request: WindowRequest) -> Expression:
+        """The placeholder of a call; equal calls share one."""
+        if request not in self.requests:
+            self.requests.append(request)
+        return ColumnRef(request.type, WINDOW_BASE + self.requests.index(request))
+
+
+@dataclass(frozen=True)
 class Alias:
     """A select item that later items may name, and the aliases that it sees itself."""
 
@@ -78,7 +111,8 @@ class Alias:
 class Environment:
     """Where an expression stands.
 
-    `aliases`: select aliases in sight. `aggregates`: collects aggregate calls; None where none may stand.
+    `aliases`: select aliases in sight. `aggregates`, `windows`: collect aggregate calls and calls of window functions;
+    None where none may stand.
     `references`: the first place where each input column was named, for messages about grouping.
     `overrides`: expressions that stand for syntax written exactly so (group window functions).
     """
@@ -87,6 +121,7 @@ class Environment:
     scope: Scope = field(default_factory=Scope)
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     aggregates: Aggregates | None = None
+    windows: Windows | None = None
     references: dict[int, tuple[str, Span]] = field(default_factory=dict)
     clause: str = ""
     #: Aliases win over columns (ORDER BY)

@@ -15,12 +15,8 @@ from millstream.sql.expressions import call
 from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
 from millstream.sql.syntax import FunctionCall, Lambda, Node
+from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call
 from millstream.types import Kind, SqlType
-
-_WINDOW_ONLY = frozenset(
-    """ROW_NUMBER RANK DENSE_RANK LAG LEAD FIRST_VALUE LAST_VALUE NTILE NTH_VALUE PERCENT_RANK
-    CUME_DIST""".split()  # noqa: SIM905 - a table of words
-)
 
 
 def is_aggregate(node: Node) -> bool:
@@ -32,8 +28,8 @@ def is_aggregate(node: Node) -> bool:
 def bind_function(node: FunctionCall, env: Environment) -> Expression:
     """A call of any kind of function."""
     name = node.name.name.upper()
-    if node.over is not None or name in _WINDOW_ONLY:
-        raise not_yet(f"Window function {name}", node.span)
+    if node.over is not None or name in WINDOW_ONLY:
+        return bind_window_call(node, name, env)
     if is_aggregate(node):
         return _aggregate(node, name, env)
     if node.filter is not None or node.distinct or node.within_distinct:

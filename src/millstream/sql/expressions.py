@@ -7,6 +7,7 @@ of names and the place of each mistake.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
@@ -102,10 +103,7 @@ def _single(name: Identifier, env: Environment) -> Expression:
 
 def _alias(name: Identifier, env: Environment) -> Expression:
     alias = env.aliases[name.name]
-    inner = Environment(
-        env.query, env.scope, alias.aliases, env.aggregates, env.references, env.clause, False, env.in_aggregate
-    )
-    return inner.bind(alias.expression)
+    return replace(env, aliases=alias.aliases, alias_first=False).bind(alias.expression)
 
 
 def _visible_outside(name: Identifier, scope: Scope | None) -> bool:

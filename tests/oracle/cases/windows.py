@@ -26,3 +26,38 @@ CASES = (
          "DESCRIPTOR(ts), INTERVAL 1 HOUR)) GROUP BY window_start",
          f"SELECT {_TUMBLE}, count(*) FROM u WHERE c > 0 GROUP BY 1"),
 )  # fmt: skip
+
+_RANGE = "RANGE BETWEEN INTERVAL 30 MINUTE PRECEDING AND INTERVAL 5 MINUTE FOLLOWING"
+
+CASES += (
+    Case("o_ranks", "SELECT a, s, id, RANK() OVER (PARTITION BY a ORDER BY s) r, "
+         "DENSE_RANK() OVER (PARTITION BY a ORDER BY s) d FROM t"),
+    Case("o_row_number", "SELECT a, id, b, ROW_NUMBER() OVER (PARTITION BY a ORDER BY b DESC, id, s, x, m, d, ts, f) r "
+         "FROM t"),
+    Case("o_lag", "SELECT id, p, LAG(o) OVER (PARTITION BY p ORDER BY id, o) v, "
+         "LEAD(o, 2, id) OVER (PARTITION BY p ORDER BY id, o) n FROM w"),
+    Case("o_whole", "SELECT id, a, SUM(b) OVER (PARTITION BY a) s, COUNT(*) OVER () n, MAX(s) OVER (PARTITION BY a) m, "
+         "COUNT(DISTINCT b) OVER (PARTITION BY a) c FROM t"),
+    Case("o_running", "SELECT p, id, SUM(o) OVER (PARTITION BY p ORDER BY id) s, COUNT(*) OVER (PARTITION BY p "
+         "ORDER BY id DESC) n, MIN(o) OVER (PARTITION BY p ORDER BY id) m FROM w"),
+    Case("o_range", f"SELECT a, ts, c, SUM(c) OVER (PARTITION BY a ORDER BY ts {_RANGE}) s, "
+         f"COUNT(c) OVER (PARTITION BY a ORDER BY ts {_RANGE}) n, MAX(s) OVER (PARTITION BY a ORDER BY ts {_RANGE}) x "
+         "FROM u"),
+    Case("o_range_down", "SELECT id, o, SUM(o) OVER (ORDER BY id DESC RANGE BETWEEN 3 PRECEDING AND 1 PRECEDING) s "
+         "FROM w"),
+    Case("o_rows", "SELECT id, o, SUM(o) OVER (ORDER BY id, p, o ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) s, "
+         "MAX(o) OVER (ORDER BY id, p, o ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING) m FROM w"),
+    Case("o_edges", "SELECT p, id, FIRST_VALUE(o) OVER (PARTITION BY p ORDER BY id, o) f, LAST_VALUE(o) OVER ("
+         "PARTITION BY p ORDER BY id, o RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) l FROM w"),
+    Case("o_grouped", "SELECT a, SUM(b) AS t, RANK() OVER (ORDER BY SUM(b) DESC) r, SUM(COUNT(*)) OVER () n "
+         "FROM t GROUP BY a"),
+    Case("o_qualify", "SELECT id, p, o FROM w QUALIFY ROW_NUMBER() OVER (PARTITION BY p ORDER BY o DESC, id) <= 2"),
+    Case("o_top_rank", "SELECT * FROM (SELECT id, p, o, RANK() OVER (PARTITION BY p ORDER BY o) AS r FROM w) "
+         "WHERE r <= 2"),
+    Case("o_top_dense", "SELECT id, p, o FROM (SELECT *, DENSE_RANK() OVER (PARTITION BY p ORDER BY o DESC) AS r "
+         "FROM w) WHERE r < 3 AND id > 1"),
+    Case("o_second", "SELECT id, p, o, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY p ORDER BY o, id) AS n "
+         "FROM w) WHERE n = 2"),
+    Case("o_named", "SELECT id, SUM(o) OVER q s, COUNT(*) OVER q n FROM w WINDOW q AS (PARTITION BY p ORDER BY id)"),
+    Case("o_share", "SELECT id, m, m / NULLIF(SUM(m) OVER (PARTITION BY a), 0) IS NULL AS z FROM t"),
+)  # fmt: skip

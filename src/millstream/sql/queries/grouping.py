@@ -9,7 +9,7 @@ from typing import Any
 from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression
 from millstream.plan.nodes import Aggregate, Column, Plan, Project
 from millstream.plan.program import Span
-from millstream.sql.binding import AGGREGATE_BASE, Aggregates, Alias, Environment
+from millstream.sql.binding import AGGREGATE_BASE, WINDOW_BASE, Aggregates, Alias, Environment
 from millstream.sql.calls import is_aggregate
 from millstream.sql.messages import NO_SPAN, invalid, not_yet
 from millstream.sql.syntax import (
@@ -61,6 +61,8 @@ class Grouping:
         if expression in self.keys:
             return ColumnRef(expression.type, self.keys.index(expression))
         if isinstance(expression, ColumnRef):
+            if expression.index >= WINDOW_BASE:
+                return expression
             if expression.index >= AGGREGATE_BASE:
                 return ColumnRef(expression.type, len(self.keys) + expression.index - AGGREGATE_BASE)
             shown, span = references.get(expression.index, ("?", NO_SPAN))

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.plan.nodes import Column, Distinct, Filter, Plan, Project, SortKey, TopK, Values
-from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, binds_query
+from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, Windows, binds_query
 from millstream.sql.catalog import derived_column
-from millstream.sql.messages import NO_SPAN, invalid, not_yet
+from millstream.sql.messages import NO_SPAN, invalid
 from millstream.sql.queries.grouping import bind_grouping
+from millstream.sql.queries.windows import build_windows, rewrite_request
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import (
     Constant,
@@ -64,9 +65,6 @@ def bind_ordered_select(
     select: Select, order: tuple[SortItem, ...], order_all: bool, env: QueryEnvironment
 ) -> OrderedSelect:
     """The plan of a SELECT and of the ORDER BY that follows it."""
-    if select.qualify is not None or select.windows:
-        where = select.qualify.span if select.qualify is not None else select.span
-        raise not_yet("QUALIFY and WINDOW clauses", where)
     plan, scope = one_row(), Scope(outer=env.outer)
     if select.source is not None:
         plan, scope = env.bind_relation(select.source)
@@ -75,13 +73,17 @@ def bind_ordered_select(
     if select.where is not None:
         plan = Filter(plan.schema, plan, condition(select.where, replace(base, clause="WHERE")))
     aggregates = Aggregates(grouped=select.group is not None and (select.group.all or bool(select.group.items)))
-    env_items = replace(base, aggregates=aggregates, clause="SELECT")
+    windows = Windows({name.name: window for name, window in select.windows})
+    env_items = replace(base, aggregates=aggregates, windows=windows, clause="SELECT")
     items, aliases = _bind_items(select, env_items)
     after = replace(env_items, aliases=aliases, references={})
     having = None
     if select.having is not None:
-        having = condition(select.having, replace(after, clause="HAVING"))
+        having = condition(select.having, replace(after, clause="HAVING", windows=None))
     sort = _bind_order(order, order_all, items, replace(after, clause="ORDER BY", alias_first=True))
+    qualify = None
+    if select.qualify is not None:
+        qualify = condition(select.qualify, replace(after, clause="QUALIFY"))
     on = [_select_value(node, items, replace(after, clause="DISTINCT ON")) for node in select.distinct_on]
     grouped = select.group is not None or having is not None or bool(aggregates.calls)
     if grouped:
@@ -91,8 +93,19 @@ def bind_ordered_select(
         items = [Item(i.column, rewrite(i.expression)) for i in items]
         sort = [(rewrite(e), item) for e, item in sort]
         on = [rewrite(e) for e in on]
+        windows.requests = [rewrite_request(r, rewrite) for r in windows.requests]
+        qualify = None if qualify is None else rewrite(qualify)
         if having is not None:
             plan = Filter(plan.schema, plan, rewrite(having))
+    if windows.requests:
+        used = [*(i.expression for i in items), *(e for e, _ in sort), *on, *([] if qualify is None else [qualify])]
+        plan, place = build_windows(plan, windows.requests, used)
+        items = [Item(i.column, place(i.expression)) for i in items]
+        sort = [(place(e), item) for e, item in sort]
+        on = [place(e) for e in on]
+        qualify = None if qualify is None else place(qualify)
+    if qualify is not None:
+        plan = Filter(plan.schema, plan, qualify)
     items = [Item(replace(i.column, type=i.expression.type), i.expression) for i in items]
     return _finish(select, plan, items, sort, on)
 
