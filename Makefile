@@ -19,6 +19,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Installing what is needed into $(VENV) (first use takes a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m millstream.pipeline.warm
 	@touch $(READY)
 
 demo: $(READY) ## run the main job on real input: New York flights through a live pipeline

@@ -212,8 +212,10 @@ class Pipeline:
     def _weighted(self, name: str, delta: Delta | None) -> pa.Table:
         relation: Table | View | None = self.program.table(name) or self.program.view(name)
         assert relation is not None
-        columns = relation.columns if isinstance(relation, Table) else relation.schema
-        schema = arrow_schema((column.name, column.type) for column in columns)
+        if isinstance(relation, Table):
+            schema = arrow_schema((column.name, column.type) for column in relation.columns)
+        else:
+            schema = arrow_schema((column.name, column.type) for column in relation.schema)
         if delta is None:
             delta = Delta.empty(schema.types)
         data = [untagged(values, column.type) for values, column in zip(delta.columns, columns, strict=True)]

@@ -1,7 +1,7 @@
 """Entry of a pipeline process: `python -m millstream.pipeline --spec FILE` or `--wait`.
 
-With `--wait` the process loads everything heavy and then waits for one line on standard input that names the spec
-file: a pipeline that starts in a process kept warm skips the import time.
+With `--wait` the process loads everything heavy, warms up (`warm.py`) and waits for one line on standard input that
+names the spec file: a pipeline that starts in a process kept warm skips all of that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uvicorn
 
 from millstream.pipeline.host import Host, Spec, write_atomically
 from millstream.pipeline.server import create_app
+from millstream.pipeline.warm import warm_up
 
 LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_S = 75
@@ -31,6 +32,7 @@ def main() -> None:
     source.add_argument("--spec", help="path of the pipeline's spec file (JSON)")
     source.add_argument("--wait", action="store_true", help="read that path from standard input")
     arguments = parser.parse_args()
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
     if not path:
         return  # the manager went away without a task for this process
@@ -40,6 +42,8 @@ def main() -> None:
         stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s: %(message)s", force=True
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Its lines show whole URLs, and those of connectors may hold secrets.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.exit(serve(spec))
 
 

@@ -45,12 +45,16 @@ class BuiltOutput:
 
 
 def build_inputs(program: Program, relations: Mapping[str, Relation], references: References) -> list[BuiltInput]:
-    """All input connectors of the program, in declaration order."""
-    return [
+    """All input connectors of the program, in declaration order; they have met each other."""
+    built = [
         _build_input(name, relations[table.name], source, references)
         for table in program.tables
         for name, source in table.connectors.items()
     ]
+    connectors = [one.connector for one in built]
+    for connector in connectors:
+        connector.meet(connectors)
+    return built
 
 
 def build_outputs(program: Program, relations: Mapping[str, Relation], references: References) -> list[BuiltOutput]:

@@ -22,7 +22,6 @@ import orjson
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
-from millstream.formats import warm as formats_warm
 from millstream.pipeline.adhoc import AdhocEngine, datafusion_module
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.rows import changes_from_table
@@ -30,7 +29,6 @@ from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.time_series import TimeSeries
 from millstream.plan.program import Program, Table
 from millstream.sql.compile import compile_program
-from millstream.zset import warm as zset_warm
 from millstream.zset.hashing import random_seeds
 
 log = logging.getLogger("millstream.pipeline")
@@ -111,8 +109,6 @@ class Host:
             datafusion_module()  # loads in this thread what the first ad-hoc query would otherwise wait for
 
     def _build(self) -> Ready:
-        zset_warm.warm_up()
-        threading.Thread(target=formats_warm.warm_up, name="warm-up", daemon=True).start()
         result = compile_program(self.spec.program_code)
         if result.program is None:
             texts = "\n".join(m.message for m in result.messages if not m.warning)
