@@ -43,7 +43,7 @@ def reopened(path: Path) -> list[Pipeline]:
 def test_pipelines_survive_a_restart_field_by_field(store: Store, path: Path) -> None:
     made = [
         new_pipeline("a", "1", tags=["x", "y"], description="dä", runtime_config={"dev_tweaks": {"k": [1, None]}}),
-        running(compiled(new_pipeline("b", "2", program_code="-- täxt\n", udf_rust="r", udf_toml="t"))),
+        running(compiled(new_pipeline("b", "2", program_code="-- täxt\n", udf_toml="t"))),
         replace(stopped(compiled(new_pipeline("c", "3"))), deployment_error={"message": "m", "details": None}),
     ]
     for p in made:

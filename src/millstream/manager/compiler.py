@@ -85,6 +85,11 @@ class Worker:
         """Whether a process is there."""
         return self._process is not None and self._process.returncode is None
 
+    async def ended(self) -> None:
+        """Return when there is no process any more."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def _ready_process(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
@@ -190,7 +195,16 @@ class Compiler:
                 log.error("the compiler process is lost: %s", lost)
                 await asyncio.sleep(1.0)
                 continue
-            await self._wake.wait()
+            await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait for work, or for the worker to be lost."""
+        waiting = {asyncio.create_task(self._wake.wait()), asyncio.create_task(self.worker.ended())}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _next(self) -> Pipeline | None:
         waiting = [p for p in self._store.all() if p.program_status in ("Pending", "SqlCompiled")]
