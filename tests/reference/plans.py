@@ -65,6 +65,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "-": lambda a, b: a - b,
     "/": lambda a, b: math.trunc(Fraction(a, b)),
     "<": lambda a, b: order(a) < order(b),
+    "<=": lambda a, b: order(a) <= order(b),
+    ">=": lambda a, b: order(a) >= order(b),
     "=": lambda a, b: order(a) == order(b),
     ">": lambda a, b: order(a) > order(b),
 }

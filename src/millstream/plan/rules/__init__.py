@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from millstream.plan.nodes import Plan
+from millstream.plan.rules.limit_ranks import limit_ranks
 from millstream.plan.rules.merge_projections import merge_projections
 from millstream.plan.rules.order_joins import order_joins
 from millstream.plan.rules.prune_columns import prune_columns
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     order_joins,
     bottom_up(merge_projections),
     push_filters,
+    bottom_up(limit_ranks),
     prune_columns,
     bottom_up(merge_projections),
 )
