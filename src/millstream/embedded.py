@@ -212,13 +212,12 @@ class Pipeline:
     def _weighted(self, name: str, delta: Delta | None) -> pa.Table:
         relation: Table | View | None = self.program.table(name) or self.program.view(name)
         assert relation is not None
-        if isinstance(relation, Table):
-            schema = arrow_schema((column.name, column.type) for column in relation.columns)
-        else:
-            schema = arrow_schema((column.name, column.type) for column in relation.schema)
+        declared = relation.columns if isinstance(relation, Table) else relation.schema
+        columns = [(column.name, column.type) for column in declared]
+        schema = arrow_schema(columns)
         if delta is None:
             delta = Delta.empty(schema.types)
-        data = [untagged(values, column.type) for values, column in zip(delta.columns, columns, strict=True)]
+        data = [untagged(values, sql_type) for values, (_, sql_type) in zip(delta.columns, columns, strict=True)]
         rows = publish_table(pa.Table.from_arrays(data, schema=schema))
         return rows.append_column(WEIGHT_COLUMN, pa.array(delta.weights, pa.int64()))
 
