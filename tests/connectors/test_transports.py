@@ -9,6 +9,7 @@ import pytest
 from millstream.connectors import build_input, build_output, check_format
 from millstream.errors import MillstreamError
 
+from .nexmark_support import bids
 from .support import ID_S, MemorySink, make_input, make_output, run
 
 
@@ -26,7 +27,7 @@ def _error(build: Any, transport: dict[str, Any]) -> MillstreamError:
         ("kafka_input", "it is not supported yet; supported are "),
         ("http_input", "it is internal and cannot be configured; supported are "),
         ("file_output", "it works in the other direction; supported are "),
-        ("zzz", "supported are `datagen`, `empty_input`, `file_input`"),
+        ("zzz", "supported are `datagen`, `empty_input`, `file_input`, `nexmark`, `url_input`"),
     ],
 )
 def test_unknown_input_transports(name: str, reason: str) -> None:
@@ -48,6 +49,15 @@ def test_unknown_output_transports(name: str, reason: str) -> None:
     error = _error(build_output, {"name": name})
     assert error.error_code == "ConfigError.UnknownOutputTransport"
     assert reason in error.message
+
+
+def test_nexmark_is_csv() -> None:
+    connector = make_input("nexmark", {"table": "bid"}, bids())
+    check_format("t.c", connector, "csv")
+    for format_name, code in ((None, "InputFormatNotSpecified"), ("json", "InvalidTransportConfig")):
+        with pytest.raises(MillstreamError) as caught:
+            check_format("t.c", connector, format_name)
+        assert caught.value.error_code == f"ConfigError.{code}"
 
 
 def test_formats_are_required_or_forbidden() -> None:

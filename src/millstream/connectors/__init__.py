@@ -14,13 +14,15 @@ from millstream.connectors.datagen import DatagenInput
 from millstream.connectors.empty_input import EmptyInput
 from millstream.connectors.file_input import FileInput
 from millstream.connectors.file_output import FileOutput
+from millstream.connectors.nexmark import NexmarkInput
 from millstream.connectors.null_output import NullOutput
 from millstream.connectors.references import References, resolve_references
+from millstream.connectors.url_input import UrlInput
 from millstream.errors import MillstreamError, config_error
 from millstream.types import Relation
 
 INPUT_TRANSPORTS: dict[str, type[InputConnector]] = {
-    connector.name: connector for connector in (DatagenInput, EmptyInput, FileInput)
+    connector.name: connector for connector in (DatagenInput, EmptyInput, FileInput, NexmarkInput, UrlInput)
 }
 OUTPUT_TRANSPORTS: dict[str, type[OutputConnector]] = {
     connector.name: connector for connector in (FileOutput, NullOutput)
@@ -92,6 +94,15 @@ def check_format(endpoint_name: str, connector: InputConnector | OutputConnector
             f"{direction}FormatNotSpecified",
             f"connector '{endpoint_name}' needs a `format`: its transport '{connector.name}' carries plain bytes",
             endpoint_name=endpoint_name,
+        )
+    allowed = connector.formats if isinstance(connector, InputConnector) else None
+    if format_name is not None and allowed is not None and format_name not in allowed:
+        error = f"the transport '{connector.name}' works with the format {' or '.join(f'`{f}`' for f in allowed)} only"
+        raise config_error(
+            "InvalidTransportConfig",
+            f"invalid connector '{endpoint_name}': {error}, not `{format_name}`",
+            endpoint_name=endpoint_name,
+            error=error,
         )
     if format_name is not None and connector.format == "forbidden":
         error = f"the transport '{connector.name}' makes rows itself and does not allow a `format`; remove it"

@@ -4,6 +4,7 @@ connector takes encoded buffers. Neither knows of tables' contents, steps or oth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from millstream.types import Relation
@@ -60,9 +61,15 @@ class InputConnector(ABC):
     name: ClassVar[str]
     #: "required", "forbidden" or "optional" (connectors.md §1.4)
     format: ClassVar[str] = "required"
+    #: The formats that may be used; None: every one.
+    formats: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def __init__(self, endpoint_name: str, config: dict[str, Any], relation: Relation) -> None: ...
+
+    def meet(self, inputs: Sequence[InputConnector]) -> None:  # noqa: B027 - most transports work alone
+        """Get to know the pipeline's other input connectors; `inputs` has all, in declaration order. Called once, when
+        all are built, before `open`. Raises the configuration error of a combination that cannot work."""
 
     def open(self) -> None:  # noqa: B027 - opening is optional
         """Acquire what reading needs; failure fails the start of the pipeline. Called once, before `run`."""

@@ -15,6 +15,7 @@ from millstream.connectors.datagen.settings import FieldSettings
 from millstream.connectors.options import shown
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BINARIES, FLOATS, INTEGERS, STRINGS
+from millstream.types.variant import parse_json
 
 _EPOCH_DATE = dt.date(1970, 1, 1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -112,7 +113,7 @@ def _convert(sql_type: SqlType, value: Any) -> Any:
     """A JSON value as what `pa.array` takes for the type. NULL is allowed where the type is nullable."""
     kind = sql_type.kind
     if kind is Kind.VARIANT:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _expect(parse_json(json.dumps(value)), "JSON that is not nested too deeply")
     if value is None:
         if not sql_type.nullable:
             raise _MismatchError("a value, as NULL is not allowed")
