@@ -14,6 +14,7 @@ from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.expressions.registry import build_call, build_case, build_cast, check_between, is_scalar_function
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, at_place, binds_expression
+from millstream.sql.dialect import union
 from millstream.sql.literals import bind_constant, interval_kind, interval_literal, unit_length
 from millstream.sql.messages import SqlError, invalid, not_yet
 from millstream.sql.scope import Scope, ScopeColumn
@@ -186,7 +187,21 @@ def _index(node: Index, env: Environment) -> Expression:
 
 @binds_expression(Operation)
 def _operation(node: Operation, env: Environment) -> Expression:
-    return call(node.name, env.bind_all(node.operands), node.span)
+    operands = env.bind_all(node.operands)
+    if len(operands) > 2 and node.name in ("AND", "OR"):
+        return _connected(node, operands)
+    return call(node.name, operands, node.span)
+
+
+def _connected(node: Operation, operands: list[Expression]) -> Expression:
+    """Many operands of AND or OR at once; a mistake is reported for the first two that show it."""
+    try:
+        return build_call(node.name, operands)
+    except TypeCheckError:
+        result = operands[0]
+        for operand, written in zip(operands[1:], node.operands[1:], strict=True):
+            result = call(node.name, [result, operand], union(node.operands[0].span, written.span))
+        return result
 
 
 @binds_expression(TimeDifference)

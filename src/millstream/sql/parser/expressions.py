@@ -7,6 +7,8 @@ Primaries with syntax of their own (CAST, EXTRACT, TRIM, INTERVAL, ...) are in `
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from millstream.sql.dialect import TokenKind, union
 from millstream.sql.parser.primaries import PrimaryParser
 from millstream.sql.syntax import (
@@ -33,16 +35,19 @@ class ExpressionParser(PrimaryParser):
     """Adds `expression`."""
 
     def expression(self) -> Node:
-        left = self._and()
-        while self.accept("OR"):
-            left = self._binary("OR", left, self._and())
-        return left
+        return self._chain("OR", self._and)
 
     def _and(self) -> Node:
-        left = self._not()
-        while self.accept("AND"):
-            left = self._binary("AND", left, self._not())
-        return left
+        return self._chain("AND", self._not)
+
+    def _chain(self, word: str, operand: Callable[[], Node]) -> Node:
+        """Operands of one connective, side by side: conditions of thousands of terms are no deeper than two."""
+        operands = [operand()]
+        while self.accept(word):
+            operands.append(operand())
+        if len(operands) == 1:
+            return operands[0]
+        return Operation(union(operands[0].span, operands[-1].span), word, tuple(operands))
 
     def _not(self) -> Node:
         if self.at("NOT"):

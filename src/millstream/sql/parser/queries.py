@@ -179,7 +179,7 @@ class QueryParser(ExpressionParser):
 
     def _column_alias(self) -> Identifier | None:
         explicit = self.accept("AS")
-        if self.token.kind is TokenKind.STRING:
+        if explicit and self.token.kind is TokenKind.STRING:
             token = self.advance()
             return Identifier(token.span, token.text, True)
         if explicit or self.at_name():

@@ -18,6 +18,7 @@ from millstream.sql.syntax import (
     CreateTable,
     CreateType,
     CreateView,
+    DeclareRecursiveView,
     ForeignKey,
     Identifier,
     IgnoredStatement,
@@ -56,12 +57,16 @@ class StatementParser(QueryParser):
                 statements.append(self._statement())
                 if not self.at_end() and not self.at(";"):
                     raise self.error()
-            except SqlError as error:
+            except (SqlError, RecursionError) as failure:
+                error = failure if isinstance(failure, SqlError) else self._too_deep(start)
                 error.declares = self._declared_name(start)
                 errors.append(error)
                 while not self.at_end() and not self.at(";"):
                     self.advance()
         return statements, errors
+
+    def _too_deep(self, start: int) -> SqlError:
+        return SqlError("Statement is nested too deeply", self.tokens[start].span, error_type="Not supported")
 
     def _declared_name(self, start: int) -> str | None:
         """The name that the statement beginning at a token would have declared."""
@@ -85,6 +90,8 @@ class StatementParser(QueryParser):
             return self._set()
         if self.at_any("INSERT", "REMOVE"):
             return self._skip(IgnoredStatement)
+        if self.at("DECLARE", "RECURSIVE", "VIEW"):
+            return self._declare_recursive()
         if self.at_any("DECLARE", "LATENESS", "DROP", "UPDATE", "DELETE", "ALTER", "MERGE", "EXPLAIN", "DESCRIBE"):
             return self._skip(OtherStatement)
         raise self.error()
@@ -95,13 +102,22 @@ class StatementParser(QueryParser):
         what = self.token.upper
         if what in ("DECLARE", "DROP") and self.peek().kind is TokenKind.WORD:
             what += " " + self.peek().upper
-        name = self.tokens[self.index + 3] if self.at("DECLARE", "RECURSIVE", "VIEW") else None
         while not self.at_end() and not self.at(";"):
             self.advance()
+        return make(self.since(start), what)
+
+    def _declare_recursive(self) -> Node:
+        start = self.token.span
+        self.index += 3
+        name = self.identifier()
+        foreign_keys: list[ForeignKey] = []
+        columns = self.parenthesised(lambda: self._column(foreign_keys))
         span = self.since(start)
-        if name is not None and name.kind in (TokenKind.WORD, TokenKind.QUOTED):
-            return OtherStatement(span, what, Identifier(name.span, name.text.lower()))
-        return make(span, what)
+        for column in columns:
+            if column.attributes or foreign_keys:
+                text = f"Column '{column.name.name}' of recursive view '{name.name}' may only have a type"
+                raise SqlError(text, column.span, error_type="Not supported")
+        return DeclareRecursiveView(span, name, columns)
 
     def _set(self) -> Node:
         start = self.advance().span

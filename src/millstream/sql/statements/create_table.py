@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.evaluate import is_deterministic
+from millstream.expressions.evaluate import EvaluationError, evaluate_constant, is_deterministic
 from millstream.expressions.nodes import Expression, Literal
 from millstream.expressions.registry import build_call, build_cast
 from millstream.plan.program import Table, TableColumn
@@ -123,11 +123,18 @@ def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) 
         raise SqlError(text, attribute.value.span, error_type="Non-deterministic initializer")
     if value.type.nullable and not column.type.nullable:
         raise SqlError(f"Nullable default value assigned to non-null column '{column.name}'", attribute.value.span)
+    shown = f"column '{column.name}' of type {column.type.sql()}"
     try:
-        return build_cast(value, column.type)
+        default = build_cast(value, column.type)
+        evaluate_constant(default)
     except TypeCheckError:
-        text = f"Cannot use {value.type.sql()} as default value for column '{column.name}' of type {column.type.sql()}"
+        text = f"Cannot use {value.type.sql()} as default value for {shown}"
         raise SqlError(text, attribute.value.span) from None
+    except EvaluationError as error:
+        written = normal_text(attribute.value, context.source)
+        text = f"Cannot use {written} as default value for {shown}: {error}"
+        raise SqlError(text, attribute.value.span) from None
+    return default
 
 
 def _delay(column: TableColumn, attribute: ColumnAttribute, context: Context) -> Expression:
@@ -137,6 +144,8 @@ def _delay(column: TableColumn, attribute: ColumnAttribute, context: Context) ->
     if not isinstance(value, Literal) or value.value is None:
         raise SqlError(f"Illegal expression for {attribute.kind.lower()} value", attribute.value.span)
     try:
+        if column.type.is_string:
+            raise TypeCheckError("strings have no distance")
         build_call("-", [Literal(column.type, None), value])
     except TypeCheckError:
         shown = normal_text(attribute.value, context.source)

@@ -12,6 +12,7 @@ from millstream.sql.connectors import parse_connectors
 from millstream.sql.context import Context
 from millstream.sql.messages import SqlError, invalid, not_yet
 from millstream.sql.properties import boolean, declared_properties
+from millstream.sql.statements.declare_recursive import as_declared
 from millstream.sql.statements.names import check_relation_name
 from millstream.sql.statements.registry import check_new_name, compiles
 from millstream.sql.syntax import CreateView
@@ -27,7 +28,7 @@ def create_view(statement: CreateView, context: Context) -> None:
     check_relation_name(statement.name, "view")
     properties = declared_properties(statement.properties, _PROPERTIES, "view")
     plan = QueryEnvironment(context, top=True).bind(statement.query)
-    schema = _named(statement, plan)
+    plan, schema = as_declared(statement.name, plan, _named(statement, plan), context)
     local, name = statement.kind == "LOCAL", statement.name.name
     if not local:
         for column in schema:
@@ -44,6 +45,7 @@ def create_view(statement: CreateView, context: Context) -> None:
     if not _scans(plan):
         text = f"View '{name}' does not depend on any input data"
         context.warn("View is constant", text, statement.name.span)
+    context.places[name] = statement.name.span
     context.catalog.views[name] = View(
         name,
         schema,

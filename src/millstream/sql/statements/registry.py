@@ -32,7 +32,8 @@ def compile_statement(statement: Node, context: Context) -> None:
 def check_new_name(name: Identifier, context: Context) -> None:
     """Whether an object may be declared under a name."""
     catalog = context.catalog
-    if name.name in catalog.tables or name.name in catalog.views or name.name in catalog.types:
+    known = (catalog.tables, catalog.views, catalog.types)
+    if any(name.name in names for names in known):
         raise SqlError(f"'{name.name}' already defined", name.span, error_type="Duplicate declaration")
     if name.name == "error_view":
         raise SqlError("'error_view' already defined", name.span, error_type="Duplicate declaration")
