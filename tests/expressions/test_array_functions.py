@@ -10,7 +10,7 @@ import pytest
 from millstream.expressions.nodes import ColumnRef
 from millstream.expressions.registry import build_call
 from millstream.types import Field, SqlType
-from millstream.types.sql_type import BOOLEAN, DOUBLE, INTEGER, VARCHAR, array, map_of, struct
+from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR, array, map_of, struct
 from tests.expressions.expression_cases import Typed, apply, column, evaluate, type_error
 
 NUMBERS, NO_ARRAY = array(INTEGER), Typed(None, array(INTEGER))
@@ -42,6 +42,7 @@ EMPTY, NO_INT = Typed([], array(INTEGER)), Typed(None, INTEGER)
         (("ARRAY_INSERT", [1, 2], -1, 9), [1, 2, 9]),
         (("ARRAY_INSERT", [1, 2], -2, 9), [1, 9, 2]), (("ARRAY_INSERT", [1], -3, 9), [9, None, 1]),
         (("ARRAY_INSERT", [1], 0, 9), "Index of 0 for 'array_insert'"),
+        (("ARRAY_INSERT", [1], Typed(2**31, BIGINT), 9), "Index 2147483648 too large for 'array_index'"),
         (("ARRAY_MIN", [3, None, 1]), 1), (("ARRAY_MIN", EMPTY), None), (("ARRAY_MAX", [1.0, math.nan]), math.nan),
         (("ARRAY_MAX", ["a", "b"]), "b"),
         (("ARRAY_REPEAT", 1, 2), [1, 1]), (("ARRAY_REPEAT", 1, -1), []),

@@ -26,6 +26,7 @@ from millstream.sql.syntax import (
     Constant,
     Exists,
     FieldAccess,
+    FunctionCall,
     Identifier,
     Index,
     InList,
@@ -179,7 +180,10 @@ def _map(node: MapExpression, env: Environment) -> Expression:
 
 @binds_expression(Index)
 def _index(node: Index, env: Environment) -> Expression:
-    return call("ITEM", [env.bind(node.operand), env.bind(node.index)], node.span)
+    operand, index = env.bind(node.operand), node.index
+    if isinstance(index, FunctionCall) and index.name.name.upper() == "SAFE_OFFSET" and len(index.arguments) == 1:
+        return call("ITEM", [operand, env.bind(index.arguments[0].value)], node.span, ("SAFE_OFFSET",))
+    return call("ITEM", [operand, env.bind(index)], node.span)
 
 
 # ---- operators ----

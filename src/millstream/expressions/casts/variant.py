@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from millstream.expressions.casts.conversion import Conversion, kernel_of, total
 from millstream.expressions.casts.intervals import parse_interval
+from millstream.expressions.ranks import ranks
 from millstream.expressions.vectors import relabel, validity_buffer
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import FLOATS, INTEGERS, LONG_INTERVALS, VARCHAR
@@ -304,9 +305,8 @@ def _maps(values: Sequence[Any], target: SqlType, find: Find) -> pa.Array:
         kept = pa.array(np.flatnonzero(~np.isin(owners, list(bad))))
         keys, items = keys.take(kept), items.take(kept)
         lengths = [len(row or ()) for row in rows]
-    owners = pa.array(np.repeat(np.arange(len(rows)), lengths))
-    by_key = pa.table([owners, keys], ["row", "key"])
-    order = pc.sort_indices(by_key, sort_keys=[("row", "ascending"), ("key", "ascending")])
+    owners = np.repeat(np.arange(len(rows)), lengths)
+    order = pa.array(np.lexsort((ranks(keys, target.key), owners)))
     data_type = arrow_type(target)
     fields = [data_type.key_field, data_type.item_field]
     return _lists(rows, [pa.StructArray.from_arrays([keys.take(order), items.take(order)], fields=fields)], data_type)

@@ -1,6 +1,7 @@
 """Array functions that make arrays out of arrays, search them or fold them (sql.md §7.8).
 
-Elements are equal as in IS NOT DISTINCT FROM and ordered as everywhere, NULL first. All of these go row by row.
+Elements are equal as in IS NOT DISTINCT FROM and ordered as everywhere, NULL first: they are compared by rank
+(ranks.py). All of these work on the concatenated elements of a column (elements.py).
 """
 
 from __future__ import annotations
@@ -8,21 +9,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millstream.errors import EvaluationError
 from millstream.expressions.coercion import build_cast, coerce, is_null_literal, least_restrictive
+from millstream.expressions.elements import (
+    Elements,
+    Entries,
+    chained,
+    elements_of,
+    entries_of,
+    first_match,
+    first_of_each,
+    lists_of,
+    maps_of,
+    matches,
+    present_in,
+    singles,
+    sorted_by,
+)
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import Function, Options, check_count, table
-from millstream.expressions.functions.collections import comparable_element, sorted_entries
-from millstream.expressions.nested import order_key
+from millstream.expressions.functions.collections import comparable_element
 from millstream.expressions.nodes import Call, Expression
-from millstream.expressions.vectors import Kernel, on_arrays
+from millstream.expressions.ranks import ranks
+from millstream.expressions.vectors import mask_of, on_arrays, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, VARCHAR, array
 
-ROW_BY_ROW = "every function of this module"
 _LIMIT = 2**31 - 1
+#: No batch of arrays grows beyond so many elements.
+MAX_ELEMENTS = 2**31 - 1
 
 
 def _component(name: str, arguments: Sequence[Expression], position: int = 0) -> SqlType:
@@ -32,43 +51,29 @@ def _component(name: str, arguments: Sequence[Expression], position: int = 0) ->
     return argument.type.component
 
 
-def _rows(compute: Callable[..., Any], required: Sequence[int]) -> Callable[[Call], Kernel]:
-    """A kernel over Python values that is NULL where one of the `required` arguments is."""
-
-    def implement(call: Call) -> Kernel:
-        data_type = arrow_type(call.type)
-
-        def kernel(*columns: pa.Array) -> pa.Array:
-            rows = zip(*(column.to_pylist() for column in columns), strict=True)
-            found = [None if any(row[i] is None for i in required) else compute(*row) for row in rows]
-            return pa.array(found, data_type)
-
-        return on_arrays(kernel)
-
-    return implement
-
-
 Typing = Callable[[str, Sequence[Expression]], tuple[Sequence[Expression], SqlType]]
+Compute = Callable[[Call], Callable[..., pa.Array]]
 
 
 def _entry(
     name: str,
     typing: Typing,
-    compute: Callable[..., Any],
+    compute: Compute,
     counts: tuple[int, int | None],
     required: Sequence[int] = (0,),
     *,
     fails: bool = False,
     doc: str = "",
 ) -> Function:
+    """A function that is NULL where one of the `required` arguments is; `compute(call)` is a kernel over arrays."""
+
     def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
         check_count(name, len(arguments), *counts)
         typed, result = typing(name, arguments)
         nullable = result.nullable or any(typed[i].type.nullable for i in required)
         return Call(result.with_nullable(nullable), name, tuple(typed))
 
-    needed = tuple(required)
-    return Function(name, resolve, lambda c: _rows(compute, needed)(c), fallible=lambda _: fails, doc=doc)
+    return Function(name, resolve, lambda call: on_arrays(compute(call)), fallible=lambda _: fails, doc=doc)
 
 
 # ---- typing ------------------------------------------------------------------------------------------------------
@@ -140,107 +145,261 @@ def _merging(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expre
 # ---- values ------------------------------------------------------------------------------------------------------
 
 
-def _keys(items: list[Any]) -> set[Any]:
-    return {order_key(item) for item in items}
+def _element_type(call: Call, position: int = 0) -> SqlType:
+    component = call.arguments[position].type.component
+    assert component is not None
+    return component
 
 
-def _distinct(items: list[Any]) -> list[Any]:
-    return list({order_key(item): item for item in reversed(items)}.values())[::-1]
+def _end(*, front: bool) -> Compute:
+    """ARRAY_APPEND, ARRAY_PREPEND."""
+
+    def compute(call: Call) -> Callable[..., pa.Array]:
+        data_type = arrow_type(call.type)
+
+        def kernel(lists: pa.Array, element: pa.Array) -> pa.Array:
+            parts = [elements_of(lists), singles(element)]
+            return lists_of(chained(parts[::-1] if front else parts), present_in(lists), data_type)
+
+        return kernel
+
+    return compute
 
 
-def _first_distinct(items: list[Any]) -> list[Any]:
-    seen: dict[Any, Any] = {}
-    for item in items:
-        seen.setdefault(order_key(item), item)
-    return list(seen.values())
+def _concatenated(call: Call) -> Callable[..., pa.Array]:
+    data_type = arrow_type(call.type)
+    return lambda *parts: lists_of(chained([elements_of(p) for p in parts]), present_in(*parts), data_type)
 
 
-def _set(items: list[Any]) -> list[Any]:
-    return sorted(_distinct(items), key=order_key)
+def _choosing(choose: Callable[[Elements, SqlType], Any]) -> Compute:
+    """Functions of one array whose result is some of its elements, by index or mask."""
+
+    def compute(call: Call) -> Callable[..., pa.Array]:
+        data_type, element = arrow_type(call.type), _element_type(call)
+
+        def kernel(lists: pa.Array) -> pa.Array:
+            elements = elements_of(lists)
+            return lists_of(elements.take(choose(elements, element)), present_in(lists), data_type)
+
+        return kernel
+
+    return compute
 
 
-def _remove(items: list[Any], element: Any) -> list[Any]:
-    unwanted = order_key(element)
-    return [item for item in items if order_key(item) != unwanted]
+def _first_occurrences(elements: Elements, sql_type: SqlType) -> Any:
+    rank = ranks(elements.values, sql_type)
+    order = sorted_by(elements, rank)  # stable: the first of equal ones comes first
+    return np.sort(order[first_of_each(elements.owners[order], rank[order])])
 
 
-def _present(items: list[Any]) -> list[Any]:
-    return [item for item in items if item is not None]
+def _reversed(elements: Elements, _: SqlType) -> Any:
+    offsets = elements.offsets
+    return (offsets[:-1] + offsets[1:])[elements.owners] - 1 - np.arange(len(elements.owners))
 
 
-def insert_at(items: list[Any], position: int, element: Any) -> list[Any]:
+def _removing(call: Call) -> Callable[..., pa.Array]:
+    data_type, element = arrow_type(call.type), _element_type(call)
+
+    def kernel(lists: pa.Array, unwanted: pa.Array) -> pa.Array:
+        elements = elements_of(lists)
+        return lists_of(elements.take(~matches(elements, unwanted, element)), present_in(lists), data_type)
+
+    return kernel
+
+
+def _sorting_kernel(call: Call) -> Callable[..., pa.Array]:
+    data_type, element = arrow_type(call.type), _element_type(call)
+
+    def kernel(lists: pa.Array, ascending: pa.Array | None = None) -> pa.Array:
+        elements = elements_of(lists)
+        rank = ranks(elements.values, element)
+        present = present_in(lists)
+        if ascending is not None:
+            rank = np.where(mask_of(ascending, len(lists))[elements.owners], rank, -rank)
+            present = present_in(lists, ascending)
+        return lists_of(elements.take(sorted_by(elements, rank)), present, data_type)
+
+    return kernel
+
+
+def _extreme(*, greatest: bool) -> Compute:
+    def compute(call: Call) -> Callable[..., pa.Array]:
+        element = _element_type(call)
+
+        def kernel(lists: pa.Array) -> pa.Array:
+            elements = elements_of(lists)
+            rank = ranks(elements.values, element)
+            order = sorted_by(elements, -rank if greatest else rank)
+            order = order[rank[order] > 0]
+            best = first_match(np.ones(len(order), np.bool_), elements.owners[order], len(lists))
+            chosen = np.where(best < 0, 0, best)
+            index = order[chosen] if len(order) else chosen
+            return elements.values.take(pa.array(index, mask=best < 0))
+
+        return kernel
+
+    return compute
+
+
+def _set_operation(keep: Callable[[Any, Any], Any]) -> Compute:
+    """Sorted set operations: `keep(in_a, in_b)` decides for each distinct element of a row."""
+
+    def compute(call: Call) -> Callable[..., pa.Array]:
+        data_type, element = arrow_type(call.type), _element_type(call)
+
+        def kernel(a: pa.Array, b: pa.Array) -> pa.Array:
+            both, in_a, in_b, order, first = _distinct_of_both(a, b, element)
+            return lists_of(both.take(order[first][keep(in_a, in_b)]), present_in(a, b), data_type)
+
+        return kernel
+
+    return compute
+
+
+def _distinct_of_both(a: pa.Array, b: pa.Array, sql_type: SqlType) -> tuple[Elements, Any, Any, Any, Any]:
+    """The elements of both lists of each row, and of each distinct one in ascending order whether a and b have it."""
+    parts = [elements_of(a), elements_of(b)]
+    both = chained(parts)
+    source = np.concatenate([np.zeros(len(parts[0].owners), np.int64), np.ones(len(parts[1].owners), np.int64)])
+    owners = np.concatenate([part.owners for part in parts])
+    source = source[np.argsort(owners, kind="stable")]
+    rank = ranks(both.values, sql_type)
+    order = sorted_by(both, rank)
+    first = first_of_each(both.owners[order], rank[order])
+    group = np.cumsum(first) - 1
+    groups = int(first.sum())
+    in_a = np.bincount(group[source[order] == 0], minlength=groups) > 0
+    in_b = np.bincount(group[source[order] == 1], minlength=groups) > 0
+    return both, in_a, in_b, order, first
+
+
+def _overlap(call: Call) -> Callable[..., pa.Array]:
+    element = _element_type(call)
+
+    def kernel(a: pa.Array, b: pa.Array) -> pa.Array:
+        both, in_a, in_b, order, first = _distinct_of_both(a, b, element)
+        common = both.owners[order[first][in_a & in_b]]
+        present = present_in(a, b)
+        return pa.array(np.bincount(common, minlength=len(a)) > 0, mask=None if present is None else ~present)
+
+    return kernel
+
+
+def _inserted(call: Call) -> Callable[..., pa.Array]:
     """Spark's ARRAY_INSERT: 1-based, padded with NULL; negative positions count from behind, -1 after the last."""
-    if position == 0:
+    data_type = arrow_type(call.type)
+
+    def kernel(lists: pa.Array, position: pa.Array, element: pa.Array) -> pa.Array:
+        present = present_in(lists, position)
+        where = values_of(position) if present is None else np.where(present, values_of(position), 1)
+        _check_positions(where)
+        elements = elements_of(lists)
+        lengths = elements.counts
+        place = np.where(where > 0, where - 1, lengths + where + 1)  # 0-based, before padding
+        front = np.maximum(-place, 0)  # NULLs between the new element and the others
+        place = np.maximum(place, 0)
+        totals = np.maximum(lengths, place) + 1 + front
+        if int(totals.sum()) > MAX_ELEMENTS:
+            raise EvaluationError(f"Index {int(where[np.argmax(totals)])} too large for 'array_index'")
+        offsets = np.concatenate(([0], np.cumsum(totals)))
+        chosen = np.full(int(offsets[-1]), -1, np.int64)  # -1: NULL
+        inner = np.arange(len(elements.owners)) - elements.offsets[elements.owners]
+        shifted = inner + (inner >= place[elements.owners]) + front[elements.owners]
+        chosen[offsets[elements.owners] + shifted] = np.arange(len(elements.owners))
+        chosen[offsets[:-1] + place] = len(elements.owners) + np.arange(len(lists))
+        values = pa.concat_arrays([elements.values, element]).take(pa.array(chosen, mask=chosen < 0))
+        owners = np.repeat(np.arange(len(lists)), totals)
+        return lists_of(Elements(values, owners, len(lists)), present, data_type)
+
+    return kernel
+
+
+def _check_positions(where: Any) -> None:
+    if (where == 0).any():
         raise EvaluationError("Index of 0 for 'array_insert'")
-    if abs(position) > _LIMIT:
-        raise EvaluationError(f"Index {position} too large for 'array_insert'")
-    if position > 0:
-        padded = items + [None] * (position - 1 - len(items))
-        return padded[: position - 1] + [element] + padded[position - 1 :]
-    place = len(items) + position + 1
-    if place >= 0:
-        return items[:place] + [element] + items[place:]
-    return [element] + [None] * -place + items
+    large = np.abs(where) > _LIMIT
+    if large.any():
+        raise EvaluationError(f"Index {int(where[np.argmax(large)])} too large for 'array_index'")
 
 
-def _only(items: list[Any]) -> Any:
-    if len(items) > 1:
-        raise EvaluationError("'ELEMENT()' called on array that does not have exactly 1 element")
-    return items[0] if items else None
+def _repeated(call: Call) -> Callable[..., pa.Array]:
+    data_type = arrow_type(call.type)
+
+    def kernel(element: pa.Array, count: pa.Array) -> pa.Array:
+        present = present_in(count)
+        times = np.maximum(values_of(count), 0)
+        if present is not None:
+            times = np.where(present, times, 0)
+        if int(times.sum(dtype=np.int64)) > MAX_ELEMENTS:
+            raise EvaluationError(f"Count {int(times.max())} too large for 'array_repeat'")
+        owners = np.repeat(np.arange(len(element)), times)
+        return lists_of(Elements(element.take(pa.array(owners)), owners, len(element)), present, data_type)
+
+    return kernel
 
 
-def _join(items: list[str | None], separator: str, null_text: str | None = None) -> str:
-    shown = [null_text if item is None else item for item in items]
-    return separator.join(item for item in shown if item is not None)
+def _only(_: Call) -> Callable[..., pa.Array]:
+    def kernel(lists: pa.Array) -> pa.Array:
+        elements = elements_of(lists)
+        counts = elements.counts
+        if (counts > 1).any():
+            raise EvaluationError("'ELEMENT()' called on array that does not have exactly 1 element")
+        first = np.where(counts > 0, elements.offsets[:-1], 0)
+        return elements.values.take(pa.array(first, mask=counts == 0))
+
+    return kernel
 
 
-def _sorted(items: list[Any], ascending: bool = True) -> list[Any]:
-    return sorted(items, key=order_key, reverse=not ascending)
+def _joined(_: Call) -> Callable[..., pa.Array]:
+    text, listed = pa.large_string(), pa.large_list(pa.field("item", pa.large_string()))
+
+    def kernel(lists: pa.Array, separator: pa.Array, null_text: pa.Array | None = None) -> pa.Array:
+        elements = elements_of(lists)
+        if null_text is not None and elements.values.null_count:
+            shown = pc.if_else(elements.values.is_null(), null_text.take(pa.array(elements.owners)), elements.values)
+            elements = Elements(shown, elements.owners, elements.num_rows)
+        elements = elements.take(np.asarray(elements.values.is_valid()))
+        return pc.binary_join(lists_of(elements, present_in(lists), listed), separator).cast(text)
+
+    return kernel
 
 
-def _extreme(pick: Callable[..., Any]) -> Callable[[list[Any]], Any]:
-    def extreme(items: list[Any]) -> Any:
-        present = _present(items)
-        return pick(present, key=order_key) if present else None
+def _merged(call: Call) -> Callable[..., pa.Array]:
+    data_type, key = arrow_type(call.type), call.type.key
+    assert key is not None
 
-    return extreme
+    def kernel(a: pa.Array, b: pa.Array) -> pa.Array:
+        left, right = entries_of(a), entries_of(b)
+        keys, items = (pa.concat_arrays(pair) for pair in ((left.keys, right.keys), (left.items, right.items)))
+        entries = Entries(keys, items, np.concatenate([left.owners, right.owners]), len(a))
+        return maps_of(entries, present_in(a, b), data_type, key)
+
+    return kernel
+
+
+def _not_null(elements: Elements, _: SqlType) -> Any:
+    return np.asarray(elements.values.is_valid())
 
 
 FUNCTIONS = table(
-    _entry("ARRAY_APPEND", _with_element, lambda a, e: [*a, e], (2, 2), doc="The array with an element at its end."),
-    _entry("ARRAY_PREPEND", _with_element, lambda a, e: [e, *a], (2, 2), doc="The array with an element in front."),
-    _entry("ARRAY_REMOVE", _with_element, _remove, (2, 2), doc="The array without an element."),
-    _entry("ARRAY_COMPACT", _same_array, _present, (1, 1), doc="The array without NULLs."),
-    _entry("ARRAY_DISTINCT", _same_array, _first_distinct, (1, 1), doc="First occurrences in order."),
-    _entry("ARRAY_REVERSE", _same_array, lambda a: a[::-1], (1, 1), doc="The elements in reverse order."),
-    _entry("SORT_ARRAY", _sorting, _sorted, (1, 2), doc="The elements sorted."),
-    _entry("ARRAY_MIN", _one_element, _extreme(min), (1, 1), doc="The least element."),
-    _entry("ARRAY_MAX", _one_element, _extreme(max), (1, 1), doc="The greatest element."),
+    _entry("ARRAY_APPEND", _with_element, _end(front=False), (2, 2), doc="The array with an element at its end."),
+    _entry("ARRAY_PREPEND", _with_element, _end(front=True), (2, 2), doc="The array with an element in front."),
+    _entry("ARRAY_REMOVE", _with_element, _removing, (2, 2), doc="The array without an element."),
+    _entry("ARRAY_COMPACT", _same_array, _choosing(_not_null), (1, 1), doc="The array without NULLs."),
+    _entry("ARRAY_DISTINCT", _same_array, _choosing(_first_occurrences), (1, 1), doc="First occurrences in order."),
+    _entry("ARRAY_REVERSE", _same_array, _choosing(_reversed), (1, 1), doc="The elements in reverse order."),
+    _entry("SORT_ARRAY", _sorting, _sorting_kernel, (1, 2), doc="The elements sorted."),
+    _entry("ARRAY_MIN", _one_element, _extreme(greatest=False), (1, 1), doc="The least element."),
+    _entry("ARRAY_MAX", _one_element, _extreme(greatest=True), (1, 1), doc="The greatest element."),
     _entry("ELEMENT", _one_element, _only, (1, 1), fails=True, doc="The only element."),
-    _entry("ARRAY_UNION", _united, lambda a, b: _set(a + b), (2, 2), (0, 1), doc="Sorted union."),
-    _entry(
-        "ARRAY_EXCEPT",
-        _united,
-        lambda a, b: _set([x for x in a if order_key(x) not in _keys(b)]),
-        (2, 2),
-        (0, 1),
-        doc="Sorted difference.",
-    ),
-    _entry(
-        "ARRAY_INTERSECT",
-        _united,
-        lambda a, b: _set([x for x in a if order_key(x) in _keys(b)]),
-        (2, 2),
-        (0, 1),
-        doc="Sorted intersection.",
-    ),
-    _entry(
-        "ARRAYS_OVERLAP", _overlapping, lambda a, b: bool(_keys(a) & _keys(b)), (2, 2), (0, 1), doc="Common element?"
-    ),
-    _entry("ARRAY_INSERT", _inserting, insert_at, (3, 3), (0, 1), fails=True, doc="Insertion at a position."),
-    _entry("ARRAY_REPEAT", _repeating, lambda e, n: [e] * max(n, 0), (2, 2), (1,), doc="n times an element."),
-    _entry("ARRAY_TO_STRING", _joining, _join, (2, 3), (0, 1), doc="Texts of the elements, joined."),
-    _entry("MAP_CONCAT", _merging, lambda a, b: sorted_entries([*a, *b]), (2, 2), (0, 1), doc="Entries of both."),
+    _entry("ARRAY_UNION", _united, _set_operation(lambda a, b: a | b), (2, 2), (0, 1), doc="Sorted union."),
+    _entry("ARRAY_EXCEPT", _united, _set_operation(lambda a, b: a & ~b), (2, 2), (0, 1), doc="Sorted difference."),
+    _entry("ARRAY_INTERSECT", _united, _set_operation(lambda a, b: a & b), (2, 2), (0, 1), doc="Sorted intersection."),
+    _entry("ARRAYS_OVERLAP", _overlapping, _overlap, (2, 2), (0, 1), doc="Whether there is a common element."),
+    _entry("ARRAY_INSERT", _inserting, _inserted, (3, 3), (0, 1), fails=True, doc="Insertion at a position."),
+    _entry("ARRAY_REPEAT", _repeating, _repeated, (2, 2), (1,), fails=True, doc="n times an element."),
+    _entry("ARRAY_TO_STRING", _joining, _joined, (2, 3), (0, 1), doc="Texts of the elements, joined."),
+    _entry("MAP_CONCAT", _merging, _merged, (2, 2), (0, 1), doc="Entries of both."),
     ARRAY_JOIN="ARRAY_TO_STRING",
 )
 
@@ -252,8 +411,5 @@ def _resolve_concat(arguments: Sequence[Expression], _: Options) -> Expression:
 
 
 FUNCTIONS["ARRAY_CONCAT"] = Function(
-    "ARRAY_CONCAT",
-    _resolve_concat,
-    lambda c: _rows(lambda *parts: [item for part in parts for item in part], range(len(c.arguments)))(c),
-    doc="The elements of all arrays.",
+    "ARRAY_CONCAT", _resolve_concat, lambda call: on_arrays(_concatenated(call)), doc="The elements of all arrays."
 )

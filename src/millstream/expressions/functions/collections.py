@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from millstream.expressions.casts.variant import member
 from millstream.expressions.coercion import build_cast, coerce, comparison_type, is_null_literal, least_restrictive
+from millstream.expressions.elements import (
+    Elements,
+    Entries,
+    elements_of,
+    entries_of,
+    first_match,
+    maps_of,
+    matches,
+    present_in,
+)
 from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
 from millstream.expressions.function import MAP, Function, Options, check_count, function, simple, table
-from millstream.expressions.nested import order_key
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.rows import by_distinct
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Field, Kind, SqlType, arrow_type
-from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, VARCHAR, VARIANT, array, map_of, struct
+from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, NULL, VARCHAR, VARIANT, array, map_of, struct
 
-ROW_BY_ROW = ("MAP construction", "m[k]", "MAP_CONTAINS_KEY", "ARRAY_CONTAINS", "ARRAY_POSITION")
+ROW_BY_ROW = ("v[i] and v['k'] of a VARIANT",)
 
 
 # ---- construction ------------------------------------------------------------------------------------------------
@@ -78,27 +87,30 @@ def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expressio
     return Call(map_of(key_array.type.component, value_array.type.component, nullable), "MAP", tuple(arguments))
 
 
-def sorted_entries(pairs: Any) -> list[tuple[Any, Any]]:
-    """Map entries in key order, the last value of repeated keys."""
-    entries = {}
-    for key, value in pairs:
-        entries[order_key(key)] = (key, value)
-    return [entries[k] for k in sorted(entries)]
-
-
 def _implement_map(call: Call) -> Kernel:
-    data_type = arrow_type(call.type)
+    data_type, key = arrow_type(call.type), call.type.key
+    assert key is not None
 
     def of_entries(*items: pa.Array) -> pa.Array:
-        rows = zip(*(item.to_pylist() for item in items), strict=True)
-        return pa.array([sorted_entries(zip(r[0::2], r[1::2], strict=True)) for r in rows], data_type)
+        rows = len(items[0]) if items else 1
+        owners = np.tile(np.arange(rows), len(items) // 2)
+        if not items:
+            return maps_of(Entries(pa.nulls(0), pa.nulls(0), owners, rows), None, data_type, NULL)
+        keys, values = pa.concat_arrays(items[0::2]), pa.concat_arrays(items[1::2])
+        return maps_of(Entries(keys, values, owners, rows), None, data_type, key)
 
     def of_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
-        pairs = zip(keys.to_pylist(), values.to_pylist(), strict=True)
-        made = [None if k is None or v is None else sorted_entries(zip(k, v, strict=False)) for k, v in pairs]
-        return pa.array(made, data_type)
+        present = present_in(keys, values)
+        left, right = elements_of(keys), elements_of(values)
+        shorter = np.minimum(left.counts, right.counts)
+        left, right = (part.take(_position_in_row(part) < shorter[part.owners]) for part in (left, right))
+        return maps_of(Entries(left.values, right.values, left.owners, len(keys)), present, data_type, key)
 
     return on_arrays(of_entries if call.options else of_arrays)
+
+
+def _position_in_row(elements: Elements) -> Any:
+    return np.arange(len(elements.owners)) - elements.offsets[elements.owners]
 
 
 # ---- access ------------------------------------------------------------------------------------------------------
@@ -122,6 +134,11 @@ def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expressi
     if sql_type.kind is Kind.STRUCT and isinstance(index, Literal):
         if isinstance(index.value, int) and 1 <= index.value <= len(sql_type.fields):
             return _field(collection, index.value - 1)
+        if index.type.is_integer:
+            text = (
+                f"ROW type does not have a field with index {index.value}; legal range is 1 to {len(sql_type.fields)}"
+            )
+            raise TypeCheckError(text)
         names = [field.name for field in sql_type.fields]
         if index.value in names:
             return _field(collection, names.index(str(index.value)))
@@ -131,7 +148,7 @@ def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expressi
 def _implement_item(call: Call) -> Kernel:
     data_type = arrow_type(call.type)
     if call.arguments[0].type.kind is Kind.MAP:
-        return on_arrays(lambda maps, keys: pa.array(_lookup(maps, keys), data_type))
+        return on_arrays(partial(_lookup, call.arguments[0].type.key))
     if call.type == VARIANT and call.arguments[0].type.kind is Kind.VARIANT:
         return by_distinct(_members, data_type)
     base = 0 if "SAFE_OFFSET" in call.options else 1
@@ -155,13 +172,17 @@ def element_at(lists: pa.Array, position: Any, valid: Any) -> pa.Array:
     return lists.values.take(pa.array(where, mask=~inside))
 
 
-def _lookup(maps: pa.Array, keys: pa.Array) -> list[Any]:
-    found = []
-    for entries, key in zip(maps.to_pylist(), keys.to_pylist(), strict=True):
-        wanted = order_key(key)
-        hits = [v for k, v in entries or () if key is not None and order_key(k) == wanted]
-        found.append(hits[-1] if hits else None)
-    return found
+def _key_matches(key_type: SqlType | None, maps: pa.Array, keys: pa.Array) -> tuple[Entries, Any]:
+    """The entries of maps, and the index of the one that has the key of its row; -1 where none has."""
+    assert key_type is not None
+    entries = entries_of(maps)
+    found = matches(Elements(entries.keys, entries.owners, len(maps)), keys, key_type)
+    return entries, first_match(found, entries.owners, len(maps))
+
+
+def _lookup(key_type: SqlType | None, maps: pa.Array, keys: pa.Array) -> pa.Array:
+    entries, where = _key_matches(key_type, maps, keys)
+    return entries.items.take(pa.array(where, mask=where < 0))
 
 
 def _field(value: Expression, position: int) -> Expression:
@@ -236,18 +257,29 @@ def _resolve_membership(name: str, result: SqlType) -> Any:
     return resolve
 
 
-def _position(items: list[Any], element: Any) -> int:
-    wanted = order_key(element)
-    return next((i for i, item in enumerate(items, 1) if order_key(item) == wanted), 0)
+def _positions(call: Call, lists: pa.Array, wanted: pa.Array) -> tuple[Any, pa.Array]:
+    """The 1-based position of the wanted element in each list, 0 if there is none; and which lists are NULL."""
+    component = call.arguments[0].type.component
+    assert component is not None
+    elements = elements_of(lists)
+    first = first_match(matches(elements, wanted, component), elements.owners, len(lists))
+    return np.where(first < 0, 0, first - elements.offsets[:-1] + 1), lists.is_null()
 
 
-def _positions(lists: pa.Array, elements: pa.Array) -> list[int | None]:
-    rows = zip(lists.to_pylist(), elements.to_pylist(), strict=True)
-    return [None if items is None else _position(items, element) for items, element in rows]
+def _implement_position(call: Call) -> Kernel:
+    def kernel(lists: pa.Array, wanted: pa.Array) -> pa.Array:
+        positions, missing = _positions(call, lists, wanted)
+        return pa.array(positions, pa.int64(), mask=np.asarray(missing))
+
+    return on_arrays(kernel)
 
 
-def _contains(lists: pa.Array, elements: pa.Array) -> pa.Array:
-    return pc.greater(pa.array(_positions(lists, elements), pa.int64()), 0)
+def _implement_contains(call: Call) -> Kernel:
+    def kernel(lists: pa.Array, wanted: pa.Array) -> pa.Array:
+        positions, missing = _positions(call, lists, wanted)
+        return pa.array(positions > 0, mask=np.asarray(missing))
+
+    return on_arrays(kernel)
 
 
 def _resolve_contains_key(arguments: Sequence[Expression], _: Options) -> Expression:
@@ -259,13 +291,13 @@ def _resolve_contains_key(arguments: Sequence[Expression], _: Options) -> Expres
     return Call(BOOLEAN.with_nullable(nullable), "MAP_CONTAINS_KEY", (collection, coerce(key, collection.type.key)))
 
 
-def _contains_key(maps: pa.Array, keys: pa.Array) -> pa.Array:
-    rows = zip(maps.to_pylist(), keys.to_pylist(), strict=True)
-    found = [
-        None if entries is None or key is None else any(order_key(k) == order_key(key) for k, _ in entries)
-        for entries, key in rows
-    ]
-    return pa.array(found, pa.bool_())
+def _implement_contains_key(call: Call) -> Kernel:
+    def kernel(maps: pa.Array, keys: pa.Array) -> pa.Array:
+        _, where = _key_matches(call.arguments[0].type.key, maps, keys)
+        present = present_in(maps, keys)
+        return pa.array(where >= 0, mask=None if present is None else ~present)
+
+    return on_arrays(kernel)
 
 
 def _parts(of_keys: bool, call: Call) -> Kernel:
@@ -298,18 +330,16 @@ FUNCTIONS = table(
     Function(
         "ARRAY_CONTAINS",
         _resolve_membership("ARRAY_CONTAINS", BOOLEAN),
-        simple(on_arrays(_contains)),
+        _implement_contains,
         doc="Membership.",
     ),
     Function(
         "ARRAY_POSITION",
         _resolve_membership("ARRAY_POSITION", BIGINT),
-        simple(on_arrays(lambda a, e: pa.array(_positions(a, e), pa.int64()))),
+        _implement_position,
         doc="First position of an element, or 0.",
     ),
-    Function(
-        "MAP_CONTAINS_KEY", _resolve_contains_key, simple(on_arrays(_contains_key)), doc="Whether a key is there."
-    ),
+    Function("MAP_CONTAINS_KEY", _resolve_contains_key, _implement_contains_key, doc="Whether a key is there."),
     function("MAP_KEYS", [MAP], lambda a: _component(a, True), lambda c: _parts(True, c), doc="Keys in order."),
     function("MAP_VALUES", [MAP], lambda a: _component(a, False), lambda c: _parts(False, c), doc="Values by key."),
     ARRAY_LENGTH="CARDINALITY",

@@ -18,12 +18,14 @@ from millstream.errors import EvaluationError
 from millstream.expressions.casts.numbers import integer_limits, zero_of
 from millstream.expressions.casts.text import float_text
 from millstream.expressions.coercion import STRING_DECIMAL, build_cast, coerce, is_null_literal
+from millstream.expressions.conditional import build_case
 from millstream.expressions.decimals import decimal_text, narrow, widen
 from millstream.expressions.errors import TypeCheckError, cannot_apply
 from millstream.expressions.function import FLOAT, INT, Function, Options, check_count, function, simple, table
 from millstream.expressions.functions.arithmetic import FUNCTIONS as ARITHMETIC
 from millstream.expressions.functions.arithmetic import arithmetic_operands
 from millstream.expressions.functions.datetime import resolve_rounding
+from millstream.expressions.functions.intervals import resolve_interval_arithmetic
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.vectors import Kernel, Value, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
@@ -203,10 +205,23 @@ def _round_may_fail(call: Call) -> bool:
 
 def _resolve_div_null(arguments: Sequence[Expression], _: Options) -> Expression:
     check_count("DIV_NULL", len(arguments), 2, 2)
+    if arguments[0].type.is_interval:
+        return _resolve_interval_div_null(arguments)
     typed = arithmetic_operands("/", *arguments)
     if typed is None:
         raise cannot_apply("DIV_NULL", arguments)
     return Call(typed[2].with_nullable(True), "DIV_NULL", (typed[0], typed[1]))
+
+
+def _resolve_interval_div_null(arguments: Sequence[Expression]) -> Expression:
+    """CASE WHEN b = 0 THEN NULL ELSE a / b END."""
+    quotient = resolve_interval_arithmetic("/", *arguments)
+    if quotient is None:
+        raise cannot_apply("DIV_NULL", arguments)
+    divisor = arguments[1]
+    zero = coerce(Literal(INTEGER.with_nullable(False), 0), divisor.type)
+    is_zero = Call(BOOLEAN.with_nullable(divisor.type.nullable), "=", (divisor, zero))
+    return build_case([(is_zero, Literal(quotient.type.with_nullable(True), None))], quotient, "DIV_NULL")
 
 
 def _implement_div_null(call: Call) -> Kernel:
