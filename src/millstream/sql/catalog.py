@@ -25,12 +25,14 @@ ERROR_VIEW_SCHEMA: Schema = (
 
 @dataclass
 class Catalog:
-    """Grows as statements compile. `poisoned` holds names of failed declarations."""
+    """Grows as statements compile. `poisoned` holds names of failed declarations, `recursive` the columns of views that
+    are declared before they are created."""
 
     tables: dict[str, Table] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     types: dict[str, SqlType] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
+    recursive: dict[str, Schema] = field(default_factory=dict)
 
     def declared(self, name: str) -> bool:
         """Whether a table, view or type has that name."""
@@ -42,7 +44,7 @@ class Catalog:
         if table is not None:
             return tuple(Column(c.name, c.type, c.case_sensitive) for c in table.columns)
         view = self.views.get(name)
-        return None if view is None else view.schema
+        return self.recursive.get(name) if view is None else view.schema
 
 
 def derived_column(name: str, sql_type: SqlType) -> Column:

@@ -16,14 +16,15 @@ from millstream.sql import queries
 from millstream.sql.context import Context
 from millstream.sql.messages import Message, Poisoned, SqlError
 from millstream.sql.parser.statements import parse_program
+from millstream.sql.recursion import resolve_recursion
 from millstream.sql.source import Source
-from millstream.sql.statements import create_table, create_type, create_view, other
+from millstream.sql.statements import create_table, create_type, create_view, declare_recursive, other
 from millstream.sql.statements.create_table import check_foreign_keys
 from millstream.sql.statements.registry import compile_statement
-from millstream.sql.syntax import CreateTable, CreateType, CreateView, Node, OtherStatement
+from millstream.sql.syntax import CreateTable, CreateType, CreateView, DeclareRecursiveView, Node, OtherStatement
 
 #: Importing these registers how each kind of query and statement is compiled.
-REGISTERED = (queries, create_table, create_type, create_view, other)
+REGISTERED = (queries, create_table, create_type, create_view, declare_recursive, other)
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def compile_program(text: str, materialize_all: bool = False) -> CompileResult:
     for statement in compiled:
         if isinstance(statement, CreateTable):
             _guarded(check_foreign_keys, statement, context)
+    if context.catalog.recursive and not context.failed:
+        resolve_recursion(context)
     program = None if context.failed else _program(context, materialize_all)
     messages = sorted(context.messages, key=lambda m: (m.warning, m.span.start_line, m.span.start_column))
     return CompileResult(program, tuple(messages))
@@ -80,7 +83,7 @@ def _guarded(action: object, statement: Node, context: Context) -> bool:
 
 
 def _declared_name(statement: Node) -> str | None:
-    if isinstance(statement, CreateTable | CreateView | CreateType):
+    if isinstance(statement, CreateTable | CreateView | CreateType | DeclareRecursiveView):
         return statement.name.name
     if isinstance(statement, OtherStatement) and statement.name is not None:
         return statement.name.name

@@ -433,6 +433,14 @@ class CreateView(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class DeclareRecursiveView(Node):
+    """`DECLARE RECURSIVE VIEW name(column type, ...)`."""
+
+    name: Identifier
+    columns: tuple[ColumnDeclaration, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreateType(Node):
     name: Identifier
     type: TypeName | None = None
