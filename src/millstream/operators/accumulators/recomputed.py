@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator, GroupBatch
+from millstream.operators.accumulators.binary_bits import binary_bits
 from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
 from millstream.operators.ordering import row_codes, sort_codes
 from millstream.plan.nodes import AggregateCall
@@ -107,14 +109,17 @@ def _compute(call: AggregateCall, argument: pa.DataType) -> Compute:
         return lambda groups, columns, weights, count: _array(groups, columns, weights, count, result)
     if call.function == "MODE":
         return _mode
+    operations = {"BIT_AND": np.bitwise_and, "BIT_OR": np.bitwise_or, "BIT_XOR": np.bitwise_xor}
+    operation = operations[call.function]
+    if pa.types.is_large_binary(argument):
+        return partial(binary_bits, call.function, operation=operation)
     if not pa.types.is_integer(argument):
         raise MillstreamError(
             "UnsupportedAggregate",
             f"Aggregate function {call.function} is not supported for arguments of Arrow type {argument}",
             {"function": call.function},
         )
-    operations = {"BIT_AND": np.bitwise_and, "BIT_OR": np.bitwise_or, "BIT_XOR": np.bitwise_xor}
-    return lambda groups, columns, weights, count: _bits(groups, columns, weights, count, operations[call.function])
+    return partial(_bits, operation=operation)
 
 
 def _array(
