@@ -53,10 +53,19 @@ def main() -> int:
 
 
 def play(client: FelderaClient, program: str, flights: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Everything that happens to the running pipeline; returns the flights as they stand at the end."""
+    """Create the pipeline, run it and delete it, whatever happens; returns the flights as they stand at the end."""
     begin = time.perf_counter()
     pipeline = PipelineBuilder(client, "flights", program).create_or_replace()
     say("program compiled", begin)
+    try:
+        return run(pipeline, flights, others)
+    finally:
+        pipeline.stop(force=True)
+        pipeline.delete(clear_storage=True)
+
+
+def run(pipeline: Pipeline, flights: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """From start to the comparison with DuckDB; returns the flights as they stand at the end."""
     begin = time.perf_counter()
     pipeline.start()
     say("pipeline running", begin)
@@ -72,8 +81,6 @@ def play(client: FelderaClient, program: str, flights: pd.DataFrame, others: dic
 
     flights = correct_flights(pipeline, flights)
     check(pipeline, flights, others)
-    pipeline.stop(force=True)
-    pipeline.delete(clear_storage=True)
     return flights
 
 
