@@ -28,6 +28,11 @@ CASES = (
 )  # fmt: skip
 
 _RANGE = "RANGE BETWEEN INTERVAL 30 MINUTE PRECEDING AND INTERVAL 5 MINUTE FOLLOWING"
+_SESSION = (
+    "SELECT a, ts, min(ts) OVER q, max(ts) OVER q + INTERVAL 40 MINUTE FROM (SELECT *, sum(n) OVER (PARTITION BY {0} "
+    "ORDER BY ts) AS i FROM (SELECT *, CASE WHEN ts - lag(ts) OVER (PARTITION BY {0} ORDER BY ts) < INTERVAL 40 MINUTE "
+    "THEN 0 ELSE 1 END AS n FROM u)) WINDOW q AS (PARTITION BY {0}, i)"
+)
 
 CASES += (
     Case("o_ranks", "SELECT a, s, id, RANK() OVER (PARTITION BY a ORDER BY s) r, "
@@ -59,5 +64,9 @@ CASES += (
     Case("o_second", "SELECT id, p, o, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY p ORDER BY o, id) AS n "
          "FROM w) WHERE n = 2"),
     Case("o_named", "SELECT id, SUM(o) OVER q s, COUNT(*) OVER q n FROM w WINDOW q AS (PARTITION BY p ORDER BY id)"),
+    Case("o_session", "SELECT a, ts, window_start, window_end FROM TABLE(SESSION(TABLE u, DESCRIPTOR(ts), "
+         "DESCRIPTOR(a), INTERVAL 40 MINUTE))", _SESSION.format("a")),
+    Case("o_session_all", "SELECT a, ts, window_start, window_end FROM TABLE(SESSION(TABLE u, DESCRIPTOR(ts), "
+         "INTERVAL 18 MINUTE))", _SESSION.format("1").replace("40", "18")),
     Case("o_share", "SELECT id, m, m / NULLIF(SUM(m) OVER (PARTITION BY a), 0) IS NULL AS z FROM t"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""TABLE(TUMBLE(...)) and TABLE(HOP(...)): window columns added to the rows of a relation (sql.md §10)."""
+"""TABLE(TUMBLE(...)), TABLE(HOP(...)), TABLE(SESSION(...)): rows of a relation with the window they are in (sql.md §10)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from millstream.plan.nodes import Column, Hop, Plan, Project
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
 from millstream.sql.expressions import call
-from millstream.sql.messages import SqlError, invalid, not_yet
+from millstream.sql.messages import SqlError, invalid
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.from_clause import scan
+from millstream.sql.queries.session import session_plan
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import FunctionCall, Identifier, Name, Node, Subquery, TableArgument, TableFunction
 from millstream.types import Kind, SqlType
@@ -20,10 +21,12 @@ from millstream.types.sql_type import SHORT_INTERVALS
 _PARAMETERS = {
     "TUMBLE": ("DATA", "TIMECOL", "SIZE", "OFFSET"),
     "HOP": ("DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"),
+    "SESSION": ("DATA", "TIMECOL", "SIZE"),
 }
-_REQUIRED = {"TUMBLE": 3, "HOP": 4}
+_KEYED_SESSION = ("DATA", "TIMECOL", "KEY", "SIZE")
+_REQUIRED = {"TUMBLE": 3, "HOP": 4, "SESSION": 3}
 _TIMES = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ)
-_ADJECTIVE = {"TUMBLE": "Tumbling", "HOP": "Hopping"}
+_ADJECTIVE = {"TUMBLE": "Tumbling", "HOP": "Hopping", "SESSION": "Session"}
 
 
 @dataclass(frozen=True)
@@ -32,23 +35,29 @@ class _Windows:
 
     plan: Plan
     column: int
+    key: int | None
     lengths: dict[str, int]
 
 
 @binds_relation(TableFunction)
 def _table_function(node: TableFunction, env: QueryEnvironment) -> tuple[Plan, Scope]:
     name = node.call.name.name.upper()
-    if name == "SESSION":
-        raise not_yet("Table function SESSION", node.span)
     if name not in _PARAMETERS:
         raise invalid(f"No match found for function signature {node.call.name.name}", node.call.span)
     windows = _arguments(name, node.call, env)
-    plan = _tumble(windows, node.call, env) if name == "TUMBLE" else _hop(windows)
+    if name == "TUMBLE":
+        plan = _tumble(windows, node.call, env)
+    elif name == "HOP":
+        plan = _hop(windows)
+    else:
+        plan = session_plan(windows.plan, windows.column, windows.key, windows.lengths["SIZE"], node.call.span)
     return aliased(plan, node.alias, "")
 
 
 def _arguments(name: str, call_node: FunctionCall, env: QueryEnvironment) -> _Windows:
     parameters = _PARAMETERS[name]
+    if name == "SESSION" and len(call_node.arguments) > len(parameters):
+        parameters = _KEYED_SESSION
     given: dict[str, Node] = {}
     for position, argument in enumerate(call_node.arguments):
         if position >= len(parameters):
@@ -61,12 +70,13 @@ def _arguments(name: str, call_node: FunctionCall, env: QueryEnvironment) -> _Wi
         raise _count_error(name, call_node)
     plan = _data(given["DATA"], env)
     column = _descriptor(given["TIMECOL"], plan)
-    lengths = {key: _length(name, key, given[key], env) for key in parameters[2:] if key in given}
+    lengths = {key: _length(name, key, given[key], env) for key in parameters[2:] if key in given and key != "KEY"}
     time_type = plan.schema[column].type
     if time_type.kind not in _TIMES:
         shown = ", ".join(f"<{time_type.sql()}>" if key == "TIMECOL" else f"<{key}>" for key in given)
         raise invalid(f"Cannot apply '{name}' to arguments of type '{name}({shown})'", call_node.span)
-    return _Windows(plan, column, lengths)
+    key_column = _descriptor(given["KEY"], plan) if "KEY" in given else None
+    return _Windows(plan, column, key_column, lengths)
 
 
 def _count_error(name: str, node: FunctionCall) -> SqlError:
