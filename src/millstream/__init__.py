@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import EvaluationError, MillstreamError
+from millstream.zset.kernel_cache import place_kernel_cache
 
 if TYPE_CHECKING:
     from millstream.embedded import Connector, Pipeline
@@ -18,6 +19,8 @@ try:
     __version__ = version("millstream")
 except PackageNotFoundError:  # running from a source tree that was never installed
     __version__ = "0.0.0"
+
+place_kernel_cache()
 
 
 def __getattr__(name: str) -> Any:

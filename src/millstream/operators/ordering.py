@@ -108,7 +108,8 @@ def _codes_of_values(column: pa.Array) -> Words:
         return row_codes([column.field(i) for i in range(data_type.num_fields)], len(column))
     if pa.types.is_large_list(data_type) or pa.types.is_list(data_type) or pa.types.is_map(data_type):
         return _list_codes(column)
-    return np.asarray(pc.rank(column, sort_keys="ascending", tiebreaker="dense").to_numpy(), np.uint64)
+    # A copy: kernels are compiled for arrays that can be written to.
+    return pc.rank(column, sort_keys="ascending", tiebreaker="dense").to_numpy().astype(np.uint64)
 
 
 def _list_codes(column: pa.Array) -> Words:

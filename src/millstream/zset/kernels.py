@@ -16,6 +16,8 @@ from millstream.zset.words import kernel, load64
 
 # A block of a merge has so many buckets at most, as a power of two: they and their entries fit in the nearer caches.
 BLOCK_BITS = 11
+# So few entries are sorted without buckets.
+SMALL_COUNT = 16
 # Buckets of more entries are sorted by merging.
 INSERTION_LIMIT = 24
 
@@ -68,9 +70,12 @@ def insertion_sort(entries: Any, low: Any, high: Any) -> None:
 @kernel
 def merge_sort(entries: Any, low: Any, high: Any) -> None:
     """Sorts entries[low:high] by (key hash, row hash) in place. O(n log n): for buckets that one key fills."""
-    source = entries[low:high].copy()
-    target = np.empty_like(source)
     count = high - low
+    source = np.empty((count, 3), np.uint64)
+    target = np.empty((count, 3), np.uint64)
+    for k in range(count):
+        for part in range(3):
+            source[k, part] = entries[low + k, part]
     width = 16
     for start in range(0, count, width):
         insertion_sort(source, start, min(start + width, count))
@@ -97,13 +102,15 @@ def merge_sort(entries: Any, low: Any, high: Any) -> None:
                     j += 1
         source, target = target, source
         width *= 2
-    entries[low:high] = source
+    for k in range(count):
+        for part in range(3):
+            entries[low + k, part] = source[k, part]
 
 
 @kernel
 def sort_buckets(entries: Any, ends: Any) -> None:
     """Sorts each of the buckets, which end at ends[:-1], in place."""
-    low = 0
+    low = np.int64(0)  # typed: numba would compile the sorts again for a literal
     for b in range(len(ends) - 1):
         high = ends[b]
         if high - low > INSERTION_LIMIT:
@@ -123,12 +130,12 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
     """
     count = len(keys)
     entries = np.empty((count, 3), np.uint64)
-    if count <= 16:
+    if count <= SMALL_COUNT:
         for i in range(count):
             entries[i, 0] = keys[i]
             entries[i, 1] = rows[i]
             entries[i, 2] = np.uint64(i)
-        insertion_sort(entries, 0, count)
+        insertion_sort(entries, np.int64(0), count)
     else:
         bits = directory_bits(count)
         shift = np.uint64(64 - bits)

@@ -35,8 +35,9 @@ _S32 = np.uint64(32)
 def equal_positions(a: Any, positions_a: Any, b: Any, positions_b: Any) -> Any:
     """For the pairs of positions, whether the first columns of the tables a[0] and b[0] hold equal values or NULLs."""
     equal = np.empty(len(positions_a), np.bool_)
+    zero = np.int64(0)
     for i in range(len(positions_a)):
-        equal[i] = same_value(a, 0, 0, positions_a[i], b, 0, 0, positions_b[i], True)
+        equal[i] = same_value(a, zero, zero, positions_a[i], b, zero, zero, positions_b[i], np.bool_(True))
     return equal
 
 
@@ -106,14 +107,16 @@ def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_
             drop_nulls(probe, k, low, high)
     matched = np.empty((high - low).sum(), np.int64)
     sources = np.empty(len(matched), np.int64)
-    size = 0
+    # Typed, as all arguments of kernels: numba compiles a function again for each literal.
+    zero = np.int64(0)
+    size = zero
     for i in range(num_rows):
         for r in range(num_runs):
             for position in range(low[r, i], high[r, i]):
                 matched[size] = i
                 sources[size] = r * SECOND_SOURCE + position
                 size += 1
-    if len(key) == 1 and is_plain(tables, key[0]) and is_plain(probe, 0):
+    if len(key) == 1 and is_plain(tables, key[0]) and is_plain(probe, zero):
         size = keep_equal_words(tables, key[0], probe, matched, sources, size)
     else:
         size = keep_equal(tables, key, probe, null_safe, matched, sources, size)
@@ -148,13 +151,14 @@ def keep_equal_words(tables: Any, column: Any, probe: Any, matched: Any, sources
 def keep_equal(tables: Any, key: Any, probe: Any, null_safe: Any, matched: Any, sources: Any, size: Any) -> Any:
     """Moves the first `size` pairs whose key columns are equal to the front; returns how many these are."""
     kept = 0
+    zero = np.int64(0)
     for m in range(size):
         r = sources[m] >> SOURCE_SHIFT
         position = sources[m] & POSITION_MASK
         equal = True
         for k in range(len(key)):
-            if probe[0, k, KIND] != OTHER and not same_value(
-                probe, 0, k, matched[m], tables, r, key[k], position, null_safe[k]
+            if probe[zero, k, KIND] != OTHER and not same_value(
+                probe, zero, k, matched[m], tables, r, key[k], position, null_safe[k]
             ):
                 equal = False
                 break
