@@ -13,6 +13,7 @@ import pyarrow as pa
 from millstream.circuit import Circuit
 from millstream.formats import build_encoder
 from millstream.formats import warm as formats_warm
+from millstream.operators import warm as operators_warm
 from millstream.pipeline.relations import output_relations
 from millstream.pipeline.rows import changes_from_table
 from millstream.sql.compile import compile_program
@@ -40,6 +41,7 @@ ROWS = 200
 def warm_up() -> None:
     """Compile, or load, what pipelines commonly need. About 15 seconds at the first start on a machine, later one."""
     zset_warm.warm_up()
+    operators_warm.warm_up()
     _run_program()
     formats_warm.warm_up()
 
