@@ -149,6 +149,7 @@ class Compiler:
         self.worker = Worker(timeout_s or float(os.environ.get(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT_S))
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._lost = False
         self._job: _Job | None = None
         self._working: asyncio.Task[CompileOutcome] | None = None
 
@@ -170,8 +171,8 @@ class Compiler:
 
     @property
     def healthy(self) -> bool:
-        """Whether programs are being taken."""
-        return self._task is not None and not self._task.done() and (self.worker.healthy or self._job is not None)
+        """Whether programs are being taken, also while a worker comes up."""
+        return self._task is not None and not self._task.done() and not self._lost
 
     def _on_change(self) -> None:
         self._wake.set()
@@ -191,8 +192,10 @@ class Compiler:
                     continue
                 if not self.worker.healthy:
                     await self.worker.warm()
+                self._lost = False
             except WorkerLost as lost:
                 log.error("the compiler process is lost: %s", lost)
+                self._lost = True
                 await asyncio.sleep(1.0)
                 continue
             await self._idle()

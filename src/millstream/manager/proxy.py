@@ -141,6 +141,9 @@ class Proxy:
         return errors.unreachable(to.pipeline.name, to.pipeline.id, to.shown, reason)
 
 
+_END = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
 class _Forwarded(Response):
     """A request under way. See the module."""
 
@@ -161,7 +164,9 @@ class _Forwarded(Response):
         if response is None:
             return
         try:
-            await self._unless_over(receive, body_read, self._answer(response, send))
+            answered = await self._unless_over(receive, body_read, self._answer(response, send))
+            if not answered and self._proxy.closing.is_set():
+                await send(_END)
         finally:
             with contextlib.suppress(httpx.HTTPError):
                 await response.aclose()
@@ -196,7 +201,8 @@ class _Forwarded(Response):
                 task.cancel()
             await asyncio.gather(working, gone, closing, return_exceptions=True)
 
-    async def _answer(self, response: httpx.Response, send: Send) -> None:
+    async def _answer(self, response: httpx.Response, send: Send) -> bool:
+        """Pass the answer on; whether it was complete."""
         headers = [(name.lower(), value) for name, value in response.headers.raw]
         kept = [(name, value) for name, value in headers if name not in _NOT_FORWARDED]
         await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
@@ -205,8 +211,9 @@ class _Forwarded(Response):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.TransportError:
             if not self._to.endless:
-                raise  # the server closes the connection, so that the client sees that the answer is not complete
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return False  # the connection is then closed, so that the client sees that the answer is not complete
+        await send(_END)
+        return True
 
 
 _T = TypeVar("_T")

@@ -48,7 +48,6 @@ class Services:
         """Start the services, pipelines first."""
         await self.runner.start()
         await self.compiler.start()
-        await self.compiler.worker.warm()
         await self.health.start()
 
     def end_streams(self) -> None:
