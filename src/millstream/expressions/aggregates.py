@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from millstream.expressions.coercion import STRING_DECIMAL, build_cast
+from millstream.expressions.coercion import STRING_DECIMAL, build_cast, coerce, least_restrictive
 from millstream.expressions.errors import TypeCheckError, cannot_apply, no_match, wrong_count
 from millstream.expressions.nodes import Expression
 from millstream.types import Kind, SqlType
@@ -50,9 +50,10 @@ def _average(name: str, arguments: Sequence[Expression]) -> tuple[list[Expressio
 
 
 def _spread(name: str, arguments: Sequence[Expression]) -> tuple[list[Expression], SqlType]:
-    """Variances: NULL for too few values even in a non-empty group."""
+    """Variances: NULL for too few values even in a non-empty group. Two arguments are brought to one type."""
     numbers = [_number(name, argument) for argument in arguments]
-    return numbers, numbers[0].type.with_nullable(True)
+    common = least_restrictive([number.type for number in numbers], name)
+    return [coerce(number, common) for number in numbers], numbers[0].type.with_nullable(True)
 
 
 def _same(_: str, arguments: Sequence[Expression]) -> tuple[list[Expression], SqlType]:

@@ -11,8 +11,9 @@ from millstream.operators.accumulators.base import Accumulator
 from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
 from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
 from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
-from millstream.operators.accumulators.spread import SPREADS, spread_accumulator
+from millstream.operators.accumulators.spread import SPREADS
 from millstream.operators.accumulators.sums import sum_accumulator
+from millstream.operators.accumulators.wide_spread import spread_accumulator
 from millstream.operators.ordering import has_word_codes
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.hashing import Seeds

@@ -15,16 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from millstream.errors import EvaluationError, MillstreamError
+from millstream.errors import EvaluationError
 from millstream.operators.accumulators.base import GroupBatch, LinearAccumulator, State
 from millstream.operators.accumulators.sums import add_floats
 from millstream.operators.arrays import Words, decimal_array, decimal_words, fixed_array, fixed_values
 from millstream.operators.kernels import add_wide, sum_floats, sum_weights, sum_wide
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import FLOATS, INTEGER_BITS
+from millstream.types.sql_type import INTEGER_BITS
 
 _SIGN = np.uint64(63)
-_WORD_DIGITS = 18
 SPREADS = {
     "VAR_POP": (0, 0, "population"),
     "VAR_SAMP": (0, 0, "sample"),
@@ -38,26 +37,6 @@ SPREADS = {
     "REGR_SYY": (0, 0, "sum"),
 }
 """Per function: which arguments are x and y of the formula, and what is made of the numerator."""
-
-
-def spread_accumulator(
-    function: str, arguments: Sequence[int], types: Sequence[pa.DataType], filter_column: int | None, result: SqlType
-) -> LinearAccumulator:
-    """The accumulator of one of SPREADS. MillstreamError for argument types that it is not built for."""
-    first, second, mode = SPREADS[function]
-    x, y = arguments[first], arguments[second]
-    expected = arrow_type(result)
-    wide_decimal = result.kind is Kind.DECIMAL and (result.precision or 38) > _WORD_DIGITS
-    if types[x] != expected or types[y] != expected or wide_decimal:
-        raise MillstreamError(
-            "UnsupportedAggregate",
-            f"Aggregate function {function} is not supported for arguments of Arrow types {types[x]}, {types[y]} "
-            f"and result {result.sql()}",
-            {"function": function},
-        )
-    if result.kind in FLOATS:
-        return FloatSpread((x, y), arguments, filter_column, mode, result)
-    return ExactSpread((x, y), arguments, filter_column, mode, result)
 
 
 def _integers(words: State) -> list[int]:
@@ -122,7 +101,7 @@ class ExactSpread(LinearAccumulator):
 
     def finish(self, *state: State) -> pa.Array:
         counts = state[0].tolist()
-        sums = zip(counts, *(_integers(words) for words in state[1:]), strict=True)
+        sums = zip(counts, *(self._totals(words) for words in state[1:]), strict=True)
         results = [self._result(n, x, y, xy) for n, x, y, xy in sums]
         valid = np.array([r is not None for r in results], np.bool_)
         if self._type.kind is Kind.DECIMAL:
@@ -131,6 +110,9 @@ class ExactSpread(LinearAccumulator):
             high = np.array([(r >> 64) & (1 << 64) - 1 for r in scaled], np.uint64)
             return decimal_array(arrow_type(self._type), low, high, valid)
         return pa.array(results, arrow_type(self._type))
+
+    def _totals(self, sums: State) -> list[int]:
+        return _integers(sums)
 
     def _result(self, n: int, x: int, y: int, xy: int) -> int | None:
         """One group's value, in units of the last digit of the type; None for NULL."""
