@@ -1,4 +1,4 @@
-"""TABLE(TUMBLE(...)), TABLE(HOP(...)), TABLE(SESSION(...)): rows of a relation with the window they are in (sql.md §10)."""
+"""TABLE(TUMBLE|HOP|SESSION(...)): the rows of a relation with the windows that they are in (sql.md §10)."""
 
 from __future__ import annotations
 
