@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import end_to_end, engine, server  # noqa: F401 - importing declares the cases
+from benchmarks import end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
 from benchmarks.harness import CASES, ROOT, format_number, report, run_case
 
 
