@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from millstream import no_pandas  # noqa: F401 - before pyarrow
 from millstream.manager.framing import LENGTH
 from millstream.sql.compile import compile_program
 from millstream.sql.info import program_info

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from millstream import no_pandas  # noqa: F401 - before pyarrow
 from millstream.pipeline.host import Host, Spec, write_atomically
 from millstream.pipeline.server import create_app
 from millstream.pipeline.warm import warm_up
