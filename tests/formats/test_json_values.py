@@ -11,7 +11,7 @@ import pytest
 
 from millstream.errors import MillstreamError
 from millstream.formats.json.flavors import FLAVORS
-from millstream.types import Field, Kind, SqlType, sql_type
+from millstream.types import Field, Kind, Relation, RelationColumn, SqlType, sql_type
 
 from .helpers import delta, encode, one_column, parse, rows
 
@@ -196,3 +196,14 @@ def test_intervals_have_no_form() -> None:
 
 def test_the_null_type_is_null() -> None:
     assert write(sql_type.NULL, "default", None) == "null"
+
+
+@pytest.mark.parametrize("kind", [Kind.GEOMETRY, Kind.INTERVAL_DAY])
+@pytest.mark.parametrize("times", [1, 100])
+def test_types_that_cannot_be_read_take_null_only(kind: Kind, times: int) -> None:
+    relation = Relation("t", (RelationColumn("id", sql_type.BIGINT), RelationColumn("x", SqlType(kind))))
+    data = b'{"insert":{"id":1}}\n{"insert":{"id":2,"x":null}}\n{"insert":{"id":3,"x":{"x":1}}}\n' * times
+    block = parse("json", {}, relation, data)
+    assert block.num_records == 2 * times
+    assert len(block.errors) == times
+    assert f"deserialization is not implemented for the {kind.name.split('_')[0]} type" in block.errors[0].description

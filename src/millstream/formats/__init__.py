@@ -25,6 +25,8 @@ from millstream.formats.csv.parser import CsvParser
 from millstream.formats.json import config as json_config
 from millstream.formats.json.encode import JsonEncoder
 from millstream.formats.json.parser import JsonParser
+from millstream.formats.raw import config as raw_config
+from millstream.formats.raw.parser import RawParser
 from millstream.types import Relation
 
 __all__ = [
@@ -50,7 +52,15 @@ def _csv_parser(config: Config, relation: Relation, endpoint_name: str) -> Parse
     return CsvParser(relation, csv_config.parser_config(config, endpoint_name))
 
 
-PARSERS: dict[str, Callable[[Config, Relation, str], Parser]] = {"json": _json_parser, "csv": _csv_parser}
+def _raw_parser(config: Config, relation: Relation, endpoint_name: str) -> Parser:
+    return RawParser(relation, raw_config.parser_config(config, relation, endpoint_name))
+
+
+PARSERS: dict[str, Callable[[Config, Relation, str], Parser]] = {
+    "json": _json_parser,
+    "csv": _csv_parser,
+    "raw": _raw_parser,
+}
 ENCODERS = ("csv", "json")
 
 

@@ -79,6 +79,13 @@ class Options:
             raise self.bad(f"unknown variant `{value}` of option '{name}', expected one of {expected}")
         return str(value)
 
+    def text(self, name: str) -> str | None:
+        """A string, None if absent."""
+        value = self._rest.pop(name, None)
+        if value is not None and not isinstance(value, str):
+            raise self.bad(f"option '{name}' must be a string, not {value!r}")
+        return value
+
     def positive_integer(self, name: str, default: int) -> int:
         """An integer of at least 1 (digits as text are accepted, as in URL queries)."""
         value = self._rest.pop(name, None)

@@ -131,8 +131,8 @@ def _variant(as_string: bool, value: object) -> str:
     return encode(decode(value) if as_string and isinstance(value, str) else value)
 
 
-def _interval(sql_type: SqlType, value: object) -> object:
-    raise ValueError("deserialization is not implemented for the INTERVAL type")
+def _refused(type_name: str, value: object) -> object:
+    raise ValueError(f"deserialization is not implemented for the {type_name} type")
 
 
 def _null(sql_type: SqlType, value: object) -> object:
@@ -267,9 +267,7 @@ def value_converter(sql_type: SqlType, flavor: Flavor) -> Converter:
         return _struct_converter(sql_type, flavor)
     if kind is Kind.NULL:
         return partial(_null, sql_type)
-    if kind is Kind.GEOMETRY:
-        raise ValueError("the GEOMETRY type has no JSON form")
-    return partial(_interval, sql_type)
+    return partial(_refused, "GEOMETRY" if kind is Kind.GEOMETRY else "INTERVAL")
 
 
 class _Missing:
