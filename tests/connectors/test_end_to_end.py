@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from millstream.errors import MillstreamError
 from millstream.pipeline.controller import Controller
+from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.plan.nodes import Column, Scan
 from millstream.plan.program import Program, Table, TableColumn, View
+from millstream.sql.compile import compile_program
 
 from ..pipeline import support as p
 from .http_server import serving
@@ -185,10 +188,50 @@ def test_configuration_errors_fail_the_start(tmp_path: Path) -> None:
 
 
 def test_environment_of_the_pipeline_resolves_references(tmp_path: Path) -> None:
-    from millstream.pipeline.runtime_config import RuntimeConfig
-
     path = tmp_path / "rows.json"
     path.write_bytes(p.ndjson(0, 3))
     program = _pipeline("file_input", {"path": "${env:ROWS}"}, RAW_JSON)
     with p.running(program, RuntimeConfig(env={"ROWS": str(path)})) as controller:
         _check_all_rows(controller, 3)
+
+
+SOFT_DELETE = """
+CREATE TABLE t (
+    id BIGINT, s VARCHAR, gone BOOLEAN DEFAULT CAST(CONNECTOR_METADATA()['is_delete'] AS BOOLEAN), n INT DEFAULT 5
+) WITH ('connectors' = '[{"name": "in", "soft_delete": true,
+    "transport": {"name": "file_input", "config": {"path": "PATH"}}, "format": {"name": "json"}}]');
+CREATE MATERIALIZED VIEW v AS SELECT * FROM t;
+"""
+
+
+def test_soft_deletion_keeps_the_history(tmp_path: Path) -> None:
+    path = tmp_path / "changes.json"
+    path.write_bytes(
+        b'{"insert":{"id":1,"s":"a"}}\n{"delete":{"id":1,"s":"a"}}\n{"delete":{"id":2,"gone":false,"n":0}}\n'
+    )
+    result = compile_program(SOFT_DELETE.replace("PATH", str(path)))
+    assert result.program is not None, result.messages
+    with p.running(result.program) as controller:
+        p.wait_processed(controller, 3)
+        rows = controller.snapshot().table("v").to_pylist()
+    assert sorted(rows, key=repr) == [
+        {"id": 1, "s": "a", "gone": None, "n": 5},
+        {"id": 1, "s": "a", "gone": True, "n": 5},
+        {"id": 2, "s": None, "gone": False, "n": 0},
+    ]
+
+
+def test_raw_lines_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"first\n\nsecond\r\nthird")
+    raw = {"name": "raw", "config": {"mode": "lines", "column_name": "s"}}
+    table = Table(
+        "t",
+        tuple(replace(column, type=column.type.with_nullable(True)) for column in p.COLUMNS),
+        connectors={"t.in": {"transport": {"name": "file_input", "config": {"path": str(path)}}, "format": raw}},
+    )
+    view = replace(p.copy_view(), schema=(schema := tuple(Column(c.name, c.type) for c in table.columns)),
+                   plan=Scan(schema, "t"))  # fmt: skip
+    with p.running(Program((table,), (view,), False)) as controller:
+        p.wait_processed(controller, 3)
+        assert sorted(controller.snapshot().table("v").column(1).to_pylist()) == ["first", "second", "third"]

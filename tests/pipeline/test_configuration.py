@@ -98,7 +98,6 @@ def test_connector_defaults() -> None:
         ({"transport": {"name": "empty_input"}, "format": {"name": "x"}}, "ConfigError.UnknownInputFormat"),
         (scripted(max_batch_size=-1), "ConfigError.PipelineConfigParseError"),
         (scripted(labels="x"), "ConfigError.PipelineConfigParseError"),
-        (scripted(soft_delete=True), "NotSupported"),
         (scripted(preprocessor=[{"name": "x"}]), "NotSupported"),
     ],
 )

@@ -28,6 +28,7 @@ class ConnectorConfig:
     format_name: str | None = None
     format_config: Mapping[str, Any] | None = None
     paused: bool = False
+    soft_delete: bool = False
     labels: tuple[str, ...] = ()
     start_after: tuple[str, ...] | None = None
     max_batch_size: int | None = None
@@ -73,6 +74,7 @@ def parse_connector_config(endpoint_name: str, source: Mapping[str, Any], *, out
         format_name=None if format_object is None else format_object["name"],
         format_config=None if format_object is None else format_object.get("config"),
         paused=_flag(endpoint_name, source, "paused"),
+        soft_delete=_flag(endpoint_name, source, "soft_delete"),
         labels=_labels(endpoint_name, source.get("labels")),
         start_after=_start_after(endpoint_name, source.get("start_after")),
         max_batch_size=_uint(endpoint_name, source, "max_batch_size"),
@@ -87,16 +89,14 @@ def parse_connector_config(endpoint_name: str, source: Mapping[str, Any], *, out
 
 
 def _reject_unsupported(endpoint_name: str, source: Mapping[str, Any], output: bool) -> None:
-    if source.get("soft_delete"):
-        if output:
-            error = "'soft_delete' applies to input connectors only"
-            raise config_error(
-                "InvalidSoftDeleteConfig",
-                f"invalid connector '{endpoint_name}': {error}",
-                endpoint_name=endpoint_name,
-                error=error,
-            )
-        raise MillstreamError("NotSupported", f"connector '{endpoint_name}': 'soft_delete' is not supported yet")
+    if output and source.get("soft_delete"):
+        error = "'soft_delete' applies to input connectors only"
+        raise config_error(
+            "InvalidSoftDeleteConfig",
+            f"invalid connector '{endpoint_name}': {error}",
+            endpoint_name=endpoint_name,
+            error=error,
+        )
     index = source.get("index")
     if output and index is not None:
         raise config_error(

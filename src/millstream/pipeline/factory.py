@@ -17,8 +17,10 @@ from millstream.connectors.references import References
 from millstream.errors import MillstreamError, config_error
 from millstream.formats import build_encoder, build_parser
 from millstream.formats.base import Encoder, Parser
+from millstream.formats.soft_delete import DELETED_METADATA, SoftDeleteParser
 from millstream.pipeline.connector_config import ConnectorConfig, parse_connector_config
-from millstream.plan.program import Program
+from millstream.pipeline.relations import table_relation
+from millstream.plan.program import Program, Table
 from millstream.types import Relation
 
 
@@ -47,7 +49,7 @@ class BuiltOutput:
 def build_inputs(program: Program, relations: Mapping[str, Relation], references: References) -> list[BuiltInput]:
     """All input connectors of the program, in declaration order; they have met each other."""
     built = [
-        _build_input(name, relations[table.name], source, references)
+        _build_input(name, table, relations[table.name], source, references)
         for table in program.tables
         for name, source in table.connectors.items()
     ]
@@ -100,13 +102,19 @@ def snapshot_not_materialized(endpoint_name: str) -> MillstreamError:
     return _transport_error(endpoint_name, "'send_snapshot: true' requires a materialized output view")
 
 
-def _build_input(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltInput:
+def _build_input(
+    name: str, table: Table, relation: Relation, source: Mapping[str, Any], references: References
+) -> BuiltInput:
     config = parse_connector_config(name, source, output=False)
     connector = build_input(name, dict(config.transport), relation, references)
     check_format(name, connector, config.format_name)
     parser = None
     if config.format_name is not None:
-        parser = build_parser(config.format_name, references.resolve(config.format_config, name), relation, name)
+        options = references.resolve(config.format_config, name)
+        parser = build_parser(config.format_name, options, relation, name)
+        if config.soft_delete:
+            deleted = table_relation(table, DELETED_METADATA)
+            parser = SoftDeleteParser(parser, build_parser(config.format_name, options, deleted, name))
     return BuiltInput(name, relation.name, config, connector, parser)
 
 

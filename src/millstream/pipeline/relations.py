@@ -7,8 +7,9 @@ from millstream.plan.program import Program, Table, View
 from millstream.types import Relation, RelationColumn
 
 
-def table_relation(table: Table) -> Relation:
-    """Columns with their defaults evaluated, and the primary key."""
+def table_relation(table: Table, metadata: str | None = None) -> Relation:
+    """Columns with their defaults evaluated, for records that come with that connector metadata (a VARIANT's text),
+    and the primary key."""
     return Relation(
         table.name,
         tuple(
@@ -16,7 +17,7 @@ def table_relation(table: Table) -> Relation:
                 column.name,
                 column.type,
                 column.case_sensitive,
-                None if column.default is None else evaluate_constant(column.default),
+                None if column.default is None else evaluate_constant(column.default, metadata),
             )
             for column in table.columns
         ),

@@ -23,6 +23,8 @@ from millstream.sql.types import resolve_type
 from millstream.types import Kind, SqlType
 
 _PROPERTIES = ("materialized", "append_only", "skip_unused_columns", "expected_size", "connectors")
+#: What connectors know of a record is as good as constant: its only use is in defaults.
+_METADATA = frozenset(("CONNECTOR_METADATA",))
 _UNFIT_KEYS = (Kind.ARRAY, Kind.MAP, Kind.STRUCT, Kind.VARIANT)
 _REPEATED = {
     "PRIMARY KEY": "already declared a primary key",
@@ -118,7 +120,7 @@ def _bind_constant(attribute: ColumnAttribute, context: Context) -> Expression:
 def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) -> Expression:
     value = _bind_constant(attribute, context)
     assert attribute.value is not None
-    if not is_deterministic(value):
+    if not is_deterministic(value, _METADATA):
         text = f"Default value for column '{column.name}' must be a compile-time constant"
         raise SqlError(text, attribute.value.span, error_type="Non-deterministic initializer")
     if value.type.nullable and not column.type.nullable:
