@@ -27,6 +27,15 @@ class ColumnRef(Expression):
 
 
 @dataclass(frozen=True, slots=True)
+class OuterRef(Expression):
+    """Column `index` of a row of an enclosing query, `level` (from 1) queries further out. Only while a query is bound:
+    sub-queries become joins (plan/decorrelate.py) before anything is evaluated."""
+
+    level: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Literal(Expression):
     """A constant. `value` is None for NULL, else a hashable Python value that `pyarrow.scalar(value,
     arrow_type)` takes (int, float, bool, str, bytes, Decimal, date, ...); TIME and TIMESTAMP as int ns / int

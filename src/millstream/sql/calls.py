@@ -11,7 +11,7 @@ from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call, build_cast, takes_lambda
 from millstream.plan.nodes import AggregateCall
 from millstream.sql.binding import AGGREGATE_BASE, Aggregates, Environment, at_place, binds_expression
-from millstream.sql.expressions import call
+from millstream.sql.expressions import call, warn_of_call
 from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
 from millstream.sql.syntax import FunctionCall, Lambda, Node
@@ -50,7 +50,9 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
     user = env.context.catalog.types.get(node.name.name)
     if user is not None:
         return _constructor(node, user, arguments)
-    return call(node.name.name, arguments, node.span, node.options)
+    bound = call(node.name.name, arguments, node.span, node.options)
+    warn_of_call(name, arguments, node.span, env)
+    return bound
 
 
 def _positional(node: FunctionCall, env: Environment) -> list[Expression]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from millstream.expressions.advice import advise, advise_cast
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.expressions.registry import build_call, build_case, build_cast, check_between, is_scalar_function
@@ -67,6 +68,12 @@ def call(name: str, arguments: Sequence[Expression], span: Span, options: tuple[
         return build_call(name, arguments, options)
     except TypeCheckError as error:
         raise at_place(error, span) from None
+
+
+def warn_of_call(name: str, arguments: Sequence[Expression], span: Span, env: Environment) -> None:
+    """Reports what is suspicious about a call."""
+    for advice in advise(name, arguments):
+        env.context.warn(advice.error_type, advice.message, span)
 
 
 # ---- names ----
@@ -175,7 +182,9 @@ def _array(node: ArrayExpression, env: Environment) -> Expression:
 def _map(node: MapExpression, env: Environment) -> Expression:
     if len(node.items) % 2:
         raise invalid("MAP requires an even number of arguments", node.span)
-    return call("MAP", env.bind_all(node.items), node.span, ("ENTRIES",))
+    items = env.bind_all(node.items)
+    warn_of_call("MAP", items, node.span, env)
+    return call("MAP", items, node.span, ("ENTRIES",))
 
 
 @binds_expression(Index)
@@ -192,6 +201,7 @@ def _index(node: Index, env: Environment) -> Expression:
 @binds_expression(Operation)
 def _operation(node: Operation, env: Environment) -> Expression:
     operands = env.bind_all(node.operands)
+    warn_of_call(node.name, operands, node.span, env)
     if len(operands) > 2 and node.name in ("AND", "OR"):
         return _connected(node, operands)
     return call(node.name, operands, node.span)
@@ -242,6 +252,8 @@ def _in_list(node: InList, env: Environment) -> Expression:
 def _cast(node: CastExpression, env: Environment) -> Expression:
     value = env.bind(node.operand)
     target = resolve_type(node.type, env.context)
+    for advice in () if node.safe else advise_cast(value, target):
+        env.context.warn(advice.error_type, advice.message, node.span)
     try:
         return build_cast(value, target, node.safe)
     except TypeCheckError as error:

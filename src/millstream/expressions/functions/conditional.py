@@ -1,4 +1,4 @@
-"""COALESCE, NULLIF, IF, GREATEST, LEAST and the internal WIDEN (sql.md §7.1)."""
+"""COALESCE, NULLIF, IF, GREATEST, LEAST and the internal WIDEN and SINGLE VALUE (sql.md §7.1)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millstream.errors import EvaluationError
 from millstream.expressions.coercion import coerce, least_restrictive
 from millstream.expressions.conditional import build_case
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.function import Function, LazyKernel, Node, Options, check_count, simple, table
+from millstream.expressions.function import (
+    Function,
+    LazyKernel,
+    Node,
+    Options,
+    always,
+    check_count,
+    simple,
+    table,
+)
 from millstream.expressions.functions.comparison import comparison_kernel, unify_operands
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, scatter
@@ -115,6 +125,21 @@ def _pick_present(better: Kernel) -> Kernel:
     return pick
 
 
+# ---- internal ------------------------------------------------------------------------------------------------------
+
+
+def _resolve_single(arguments: Sequence[Expression], _: Options) -> Expression:
+    """The only value of a sub-query, of which the second argument is the number of rows."""
+    check_count("SINGLE VALUE", len(arguments), 2, 2)
+    return Call(arguments[0].type, "SINGLE VALUE", tuple(arguments))
+
+
+def _single(value: Value, rows: Value) -> Value:
+    if pc.any(pc.greater(rows, 1), min_count=0).as_py() if not is_scalar(rows) else (rows.as_py() or 0) > 1:
+        raise EvaluationError("More than one value in subquery")
+    return value
+
+
 def _resolve_widen(arguments: Sequence[Expression], _: Options) -> Expression:
     raise TypeCheckError("WIDEN is internal")
 
@@ -129,6 +154,9 @@ FUNCTIONS = table(
     _extreme("LEAST", "<", ignore_nulls=False),
     _extreme("GREATEST_IGNORE_NULLS", ">", ignore_nulls=True),
     _extreme("LEAST_IGNORE_NULLS", "<", ignore_nulls=True),
+    Function(
+        "SINGLE VALUE", _resolve_single, simple(_single), fallible=always, doc="Internal: the value of a sub-query."
+    ),
     Function("WIDEN", _resolve_widen, simple(_WIDEN), doc="Internal: CHAR(n) as VARCHAR with its blanks kept."),
     IFNULL="COALESCE",
 )
