@@ -9,6 +9,7 @@ from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression
 from millstream.plan.nodes import (
     Aggregate,
     AggregateCall,
+    AsofJoin,
     Except,
     Filter,
     Hop,
@@ -16,10 +17,16 @@ from millstream.plan.nodes import (
     Join,
     Plan,
     Project,
+    Recursive,
     Scan,
     Schema,
+    SortKey,
     TopK,
+    Unnest,
     Values,
+    Window,
+    WindowCall,
+    WindowFrame,
 )
 from millstream.plan.program import Program
 
@@ -66,6 +73,17 @@ def describe(plan: Plan) -> str:
         return _top_k(plan)
     if isinstance(plan, Hop):
         return f"Hop {plan.input.schema[plan.time_column].name} slide {plan.slide_us} us, size {plan.size_us} us"
+    if isinstance(plan, Unnest):
+        return f"Unnest {plan.input.schema[plan.column].name}{' with ordinality' if plan.ordinality else ''}"
+    if isinstance(plan, Window):
+        return _window(plan)
+    if isinstance(plan, AsofJoin):
+        keys = _key_pairs(plan)
+        times = f"{plan.left.schema[plan.left_time].name} >= {plan.right.schema[plan.right_time].name}"
+        return f"AsofJoin {times}" + (f" on {' AND '.join(keys)}" if keys else "")
+    if isinstance(plan, Recursive):
+        names = ", ".join(definition.name for definition in plan.definitions)
+        return f"Recursive {plan.definitions[plan.member].name} of ({names})"
     return type(plan).__name__
 
 
@@ -74,14 +92,18 @@ def _item(text: str, name: str) -> str:
 
 
 def _join(plan: Join) -> str:
-    parts = [
-        f"{plan.left.schema[left].name} {'<=>' if null_safe else '='} {plan.right.schema[right].name}"
-        for left, right, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True)
-    ]
+    parts = _key_pairs(plan)
     text = f"Join {plan.kind.value}" + (f" on {' AND '.join(parts)}" if parts else "")
     if plan.residual is not None:
         text += f" where {expression_text(plan.residual, plan.left.schema + plan.right.schema)}"
     return text
+
+
+def _key_pairs(plan: Join | AsofJoin) -> list[str]:
+    return [
+        f"{plan.left.schema[left].name} {'<=>' if null_safe else '='} {plan.right.schema[right].name}"
+        for left, right, null_safe in zip(plan.left_keys, plan.right_keys, plan.null_safe, strict=True)
+    ]
 
 
 def _aggregate(call: AggregateCall, schema: Schema) -> str:
@@ -91,15 +113,42 @@ def _aggregate(call: AggregateCall, schema: Schema) -> str:
 
 
 def _top_k(plan: TopK) -> str:
-    schema = plan.schema
-    keys = [
-        f"{schema[k.column].name}{' DESC' if k.descending else ''} NULLS {'FIRST' if k.nulls_first else 'LAST'}"
-        for k in plan.keys
-    ]
-    text = "TopK" + (f" per ({', '.join(schema[p].name for p in plan.partition)})" if plan.partition else "")
-    text += f" by {', '.join(keys)}" if keys else ""
+    text = "TopK" + _partitions(plan.schema, plan.partition, plan.keys)
     text += "" if plan.limit is None else f" limit {plan.limit}"
     return text + (f" offset {plan.offset}" if plan.offset else "")
+
+
+def _partitions(schema: Schema, partition: Sequence[int], sort_keys: Sequence[SortKey]) -> str:
+    keys = [
+        f"{schema[k.column].name}{' DESC' if k.descending else ''} NULLS {'FIRST' if k.nulls_first else 'LAST'}"
+        for k in sort_keys
+    ]
+    text = f" per ({', '.join(schema[p].name for p in partition)})" if partition else ""
+    return text + (f" by {', '.join(keys)}" if keys else "")
+
+
+def _window(plan: Window) -> str:
+    schema = plan.input.schema
+    calls = [
+        _item(_window_call(call, schema), column.name)
+        for call, column in zip(plan.calls, plan.schema[len(schema) :], strict=True)
+    ]
+    return f"Window{_partitions(schema, plan.partition, plan.keys)}: {', '.join(calls)}"
+
+
+def _window_call(call: WindowCall, schema: Schema) -> str:
+    if call.frame is None:
+        arguments = [schema[a].name for a in call.arguments]
+        if call.function in ("LAG", "LEAD"):
+            arguments.insert(1, str(call.offset))
+        return f"{call.function}({', '.join(arguments)})"
+    aggregate = AggregateCall(call.function, call.arguments, call.type, call.distinct, call.filter)
+    return f"{_aggregate(aggregate, schema)} {_frame(call.frame)}"
+
+
+def _frame(frame: WindowFrame) -> str:
+    bounds = ["..." if bound is None else f"{bound:+d}" if bound else "0" for bound in (frame.low, frame.high)]
+    return f"{'rows' if frame.rows else 'range'} {bounds[0]} to {bounds[1]}"
 
 
 def expression_text(expression: Expression, schema: Schema) -> str:
