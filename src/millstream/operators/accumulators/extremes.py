@@ -1,6 +1,6 @@
 """MIN, MAX, ARG_MIN and ARG_MAX: the best value of a group, and what to do when it goes away.
 
-State is the present winner of each group and, as inputs can be deleted, a trace of all candidates keyed by group. A
+State is the present winner of each group and, as inputs can be deleted, a trace of all candidates keyed by slot. A
 batch is decided by comparing its best insertion and its best deletion with the winner: only when a deletion may have
 hit the new winner is the group looked up in the trace. Codes from ordering.py stand for values: always the greatest
 code wins, MIN negates codes.
@@ -33,11 +33,11 @@ from millstream.zset.trace import Trace
 
 
 class Candidates:
-    """The non-NULL arguments of all rows, keyed by group; shared by the calls with the same arguments and filter."""
+    """The non-NULL arguments of all rows, keyed by the group's slot (a slot is given to another group only when the
+    candidates of the old one have cancelled); shared by the calls with the same arguments and filter."""
 
     def __init__(
         self,
-        key_types: Sequence[pa.DataType],
         value_types: Sequence[pa.DataType],
         arguments: Sequence[int],
         nullable: Sequence[int],
@@ -48,8 +48,7 @@ class Candidates:
         self.value_types = tuple(value_types)
         self._required = tuple(a for a in arguments if a not in nullable)
         self._filter = filter_column
-        self._width = len(key_types)
-        self._trace = Trace((*key_types, *value_types), range(self._width), seeds)
+        self._trace = Trace((pa.int64(), *value_types), (0,), seeds)
         self._seeds = seeds
 
     def weights(self, batch: GroupBatch) -> Weights:
@@ -69,18 +68,17 @@ class Candidates:
         rows = np.flatnonzero(weights)
         if not len(rows):
             return
-        groups = pa.array(batch.groups[rows])
-        keys = tuple(column.take(groups) for column in batch.keys)
-        positions = pa.array(rows)
-        values = tuple(column.take(positions) for column in self.values(batch))
-        self._trace.insert(Delta(keys + values, weights[rows]))
+        values = self.values(batch)
+        if len(rows) < len(weights):
+            positions = pa.array(rows)
+            values = tuple(column.take(positions) for column in values)
+        slots = pa.array(batch.slots[batch.groups[rows]])
+        self._trace.insert(Delta((slots, *values), weights[rows]))
 
     def of_groups(self, batch: GroupBatch, groups: Integers) -> tuple[Integers, Delta]:
         """The candidates of some touched groups: position in `groups` and argument columns; weights may cancel."""
-        positions = pa.array(groups)
-        keys = [column.take(positions) for column in batch.keys]
-        wanted = range(self._width, self._width + len(self.value_types))
-        found = self._trace.probe(keys, len(groups), columns=wanted)
+        wanted = range(1, 1 + len(self.value_types))
+        found = self._trace.probe([pa.array(batch.slots[groups])], len(groups), columns=wanted)
         return found.probe_index, found.delta
 
     @property

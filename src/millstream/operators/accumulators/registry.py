@@ -43,7 +43,6 @@ class AccumulatorFactory:
     def __init__(self, types: Sequence[pa.DataType], group: Sequence[int], append_only: bool, seeds: Seeds) -> None:
         self._types = tuple(types)
         self._group = tuple(group)
-        self._key_types = tuple(types[g] for g in group)
         self._append_only = append_only
         self._seeds = seeds
         self.candidates: dict[tuple[tuple[int, ...], int | None], Candidates] = {}
@@ -82,5 +81,5 @@ class AccumulatorFactory:
         key = (arguments, filter_column)
         if key not in self.candidates:
             types = [self._types[a] for a in arguments]
-            self.candidates[key] = Candidates(self._key_types, types, arguments, nullable, filter_column, self._seeds)
+            self.candidates[key] = Candidates(types, arguments, nullable, filter_column, self._seeds)
         return self.candidates[key]
