@@ -101,6 +101,12 @@ def test_a_bag_refuses_patches():
         circuit_of(tables=[BAG]).step({"b": [batch_of([(Operation.UPDATE, 1, "x", MISSING)])]})
 
 
+def test_an_append_only_table_refuses_deletions():
+    log = table("b", TYPES, append_only=True)
+    with pytest.raises(MillstreamError, match="append-only"):
+        circuit_of(tables=[log]).step({"b": [batch_of([(Operation.DELETE, 1, "x", 1)])]})
+
+
 def test_input_rows_are_counted_before_keys_are_resolved():
     batch = batch_of([(Operation.INSERT, 1, "x", 1), (Operation.DELETE, 1, None, None)])
     assert circuit_of(tables=[KEYED]).step({"k": [batch]}).num_input_rows == 2

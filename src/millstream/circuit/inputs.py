@@ -75,12 +75,15 @@ class TableInput:
         weights = [_operations(batch).astype(np.int64) for batch in batches]
         for batch_weights in weights:
             if (batch_weights == Operation.UPDATE).any():
-                raise MillstreamError(
-                    "InvalidInput",
-                    f"table '{self._table.name}' has no primary key: 'update' changes are not supported",
-                    {"table": self._table.name},
-                )
+                raise self._refusal("has no primary key: 'update' changes are not supported")
+            # Operators downstream keep no state for deletions.
+            if self._table.append_only and (batch_weights == Operation.DELETE).any():
+                raise self._refusal("is append-only: deletions are not supported")
         return concat_deltas([Delta(b.columns, w) for b, w in zip(batches, weights, strict=True)])
+
+    def _refusal(self, reason: str) -> MillstreamError:
+        name = self._table.name
+        return MillstreamError("InvalidInput", f"table '{name}' {reason}", {"table": name})
 
     def _upsert(self, batches: Sequence[ChangeBatch]) -> Delta:
         rows = concat_deltas([Delta(batch.columns, _operations(batch).astype(np.int64)) for batch in batches])
