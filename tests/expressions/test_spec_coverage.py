@@ -52,6 +52,7 @@ INTERNAL: dict[str, str] = {
     "ROW": "the constructor ROW(a, b)",
     "FIELD": "x.f",
     "WIDEN": "CHAR to VARCHAR without losing blanks",
+    "SINGLE VALUE": "the value of a scalar sub-query",
     "UNITS": "an interval as a number of its unit",
     "TIMESTAMP_DIFF_INTERVAL": "(a - b) UNIT",
     "TUMBLE_START": "the window that a time falls into",

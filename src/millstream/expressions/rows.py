@@ -26,6 +26,20 @@ def per_row(function: Callable[..., Any], data_type: pa.DataType) -> Kernel:
     return on_arrays(kernel)
 
 
+def of_distinct(kernel: Kernel) -> Kernel:
+    """A slow kernel of (constant, column), which sees each distinct value of the column once."""
+
+    def apply(constant: Value, values: Value) -> Value:
+        if not is_scalar(constant) or is_scalar(values) or len(values) < 2:
+            return kernel(constant, values)
+        encoded = values.dictionary_encode()
+        if len(encoded.dictionary) == 0:
+            return kernel(constant, values)
+        return kernel(constant, encoded.dictionary).take(encoded.indices)
+
+    return apply
+
+
 def by_distinct(kernel: Callable[..., pa.Array], data_type: pa.DataType, constants: int = 1) -> Kernel:
     """The strict kernel that calls `kernel(array, *constants)` for each distinct combination of the last
     arguments.

@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 
 from millstream.expressions.casts.conversion import Conversion, total
 from millstream.expressions.casts.intervals import intervals_to_text
-from millstream.expressions.vectors import Value, relabel
+from millstream.expressions.vectors import Value, relabel, validity_buffer
 from millstream.types import Kind, SqlType
 
-ROW_BY_ROW = ("CAST(REAL or DOUBLE AS VARCHAR) of values in exponent notation", "CAST(binary, UUID AS VARCHAR)")
+ROW_BY_ROW = ("CAST(REAL or DOUBLE AS VARCHAR) of values in exponent notation",)
 _LIMITS = {pa.float64(): (1e-5, 1e16), pa.float32(): (1e-6, 1e13)}
 _EMPTY = pa.scalar("", pa.large_string())
+_HEX_PAIRS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
+_UUID_DIGITS = [position for position in range(36) if position not in (8, 13, 18, 23)]
 
 
 def float_text(value: pa.Scalar) -> str:
@@ -95,15 +97,25 @@ def timestamps_to_text(array: pa.Array) -> pa.Array:
 
 def binary_to_text(array: pa.Array) -> pa.Array:
     """Lower-case hexadecimal digits."""
-    return pa.array([None if v is None else v.hex() for v in array.to_pylist()], pa.large_string())
+    offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+    data = array.buffers()[2]
+    flat = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    return _texts_of((offsets - offsets[0]) * 2, _HEX_PAIRS[flat].reshape(-1), array)
 
 
 def _uuids_to_text(array: pa.Array) -> pa.Array:
-    def spelled(value: bytes) -> str:
-        digits = value.hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    raw = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * 16 : (array.offset + len(array)) * 16]
+    digits = _HEX_PAIRS[raw].reshape(len(array), 32)
+    texts = np.full((len(array), 36), ord("-"), np.uint8)
+    texts[:, _UUID_DIGITS] = digits
+    return _texts_of(np.arange(len(array) + 1) * 36, texts.reshape(-1), array)
 
-    return pa.array([None if v is None else spelled(v) for v in array.to_pylist()], pa.large_string())
+
+def _texts_of(offsets: Any, data: Any, like: pa.Array) -> pa.Array:
+    """A text column of the NULLs of another."""
+    bits = None if like.null_count == 0 else validity_buffer(np.asarray(like.is_valid()))
+    buffers = [bits, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(pa.large_string(), len(like), buffers)
 
 
 def _plain_text(source: SqlType, array: pa.Array) -> pa.Array:

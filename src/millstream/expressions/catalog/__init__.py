@@ -19,7 +19,9 @@ __all__ = ["FAMILIES", "INTERNAL", "Entry", "Family", "documented_aggregates", "
 SCALARS = (OPERATORS, CONDITIONALS, NUMERIC, STRINGS, BINARY, TIMES, PERIODS, ARRAYS, MAPS, VARIANTS, SYSTEM)
 FAMILIES = (*SCALARS, AGGREGATES)
 
-INTERNAL = frozenset(("ROW", "FIELD", "WIDEN", "SINGLE VALUE", "UNITS", "TRUNC TO", "TIMESTAMP_DIFF_INTERVAL", "TUMBLE_START"))
+INTERNAL = frozenset(
+    ("ROW", "FIELD", "WIDEN", "SINGLE VALUE", "UNITS", "TRUNC TO", "TIMESTAMP_DIFF_INTERVAL", "TUMBLE_START")
+)
 """Registry entries that users do not call by name: constructors, and what syntax is rewritten to."""
 
 _HEAD = """# Functions

@@ -1,7 +1,7 @@
 """MAKE_*, FORMAT_*, PARSE_* and CONVERT_TIMEZONE (sql.md §7.6).
 
-Formats are those of Rust's chrono. A format is compiled once: into a list of small functions for writing, into a
-regular expression for reading. Values go through Python row by row.
+Formats are those of Rust's chrono. A format is compiled once: into a list of parts for writing, which
+format_columns.py writes column by column if it can, and into a regular expression for reading.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millstream.errors import EvaluationError
 from millstream.expressions.casts.parse_times import zone_of
 from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import INT, TEXT, Function, Options, Parameter, any_nullable, check_count, table
+from millstream.expressions.functions.format_columns import formatted
 from millstream.expressions.nodes import Call, Expression
-from millstream.expressions.rows import per_row
-from millstream.expressions.vectors import Kernel, on_arrays, relabel
+from millstream.expressions.rows import of_distinct, per_row
+from millstream.expressions.vectors import Kernel, Value, is_scalar, on_arrays, relabel
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import DATE, TIME, TIMESTAMP, VARCHAR
 
-ROW_BY_ROW = "every function of this module"
+ROW_BY_ROW = (
+    "FORMAT_* with a format that is no constant or has rare letters (%U %W %G %g %V %z %Z %+)",
+    "PARSE_* (each distinct text once)", "MAKE_*", "CONVERT_TIMEZONE with zones that are no constants",
+)  # fmt: skip
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_NS = 86_400_000_000_000
 _MONTHS = [
@@ -299,9 +306,37 @@ def _formatting(name: str, kinds: dict[Kind, SqlType]) -> Function:
             return format_moment(text, value // 86_400_000_000, value % 86_400_000_000 * 1000)
 
         rows = per_row(write, pa.large_string())
-        return on_arrays(lambda texts, values: rows(texts, _integers(values)))
+        stretched = on_arrays(lambda texts, values: rows(texts, _integers(values)))
+
+        def kernel(texts: Value, values: Value) -> Value:
+            if is_scalar(texts) and not is_scalar(values) and texts.is_valid:
+                found = _format_column(texts.as_py(), values, kind)
+                if found is not None:
+                    return found
+            return stretched(texts, values)
+
+        return kernel
 
     return Function(name, resolve, implement, fallible=lambda _: True, doc=f"{name}(format, x)")
+
+
+def _format_column(text: str, values: pa.Array, kind: Kind) -> pa.Array | None:
+    """A whole column in a format, if the format has no rare letters."""
+    if values.null_count == len(values):
+        return pa.nulls(len(values), pa.large_string())
+    present = pc.fill_null(_integers(values), 0)
+    stored = np.asarray(present).astype(np.int64)
+    zeros = np.zeros(len(stored), np.int64)
+    if kind is Kind.DATE:
+        days, nanos = stored, zeros
+    elif kind is Kind.TIME:
+        days, nanos = zeros, stored
+    else:
+        days, nanos = stored // 86_400_000_000, stored % 86_400_000_000 * 1000
+    found = formatted(_compiled_tokens(text), days, nanos)
+    if found is None or values.null_count == 0:
+        return found
+    return pc.if_else(values.is_valid(), found, pa.scalar(None, found.type))
 
 
 def _parsing(name: str, target: SqlType) -> Function:
@@ -317,7 +352,7 @@ def _parsing(name: str, target: SqlType) -> Function:
         def read(text: str, value: str) -> int | None:
             return parse_moment(name, target.kind, text, value)
 
-        return _storage_kernel(read, arrow_type(target))
+        return of_distinct(_storage_kernel(read, arrow_type(target)))
 
     return Function(name, resolve, implement, fallible=lambda _: True, doc=f"{name}(format, text)")
 
@@ -384,9 +419,38 @@ def _resolve_convert(arguments: Sequence[Expression], _: Options) -> Expression:
     return Call(TIMESTAMP, "CONVERT_TIMEZONE", typed)
 
 
+def _zone_name(name: str) -> str | None:
+    """What Arrow calls a zone."""
+    zone = zone_of(name)
+    return None if zone is None else zone.key if isinstance(zone, ZoneInfo) else str(zone).removeprefix("UTC") or "UTC"
+
+
+def _convert_column(values: pa.Array, source: str, target: str) -> pa.Array | None:
+    """A whole column of wall-clock times; None if Arrow has no such zones. Local times that a zone skips are NULL."""
+    names = _zone_name(source), _zone_name(target)
+    if None in names:
+        return pa.nulls(len(values), values.type)
+    try:
+        instants = pc.assume_timezone(values, names[0], ambiguous="earliest", nonexistent="earliest")
+        exists = pc.equal(pc.local_timestamp(instants), values)
+        moved = pc.local_timestamp(relabel(instants, pa.timestamp("us", names[1])))
+    except pa.ArrowInvalid:
+        return None
+    return pc.if_else(exists, moved, pa.scalar(None, values.type))
+
+
 def _implement_convert(_: Call) -> Kernel:
     rows = _storage_kernel(_convert_zone, pa.timestamp("us"))
-    return on_arrays(lambda source, target, values: rows(source, target, _integers(values)))
+    stretched = on_arrays(lambda source, target, values: rows(source, target, _integers(values)))
+
+    def kernel(source: Value, target: Value, values: Value) -> Value:
+        if is_scalar(source) and is_scalar(target) and source.is_valid and target.is_valid and not is_scalar(values):
+            found = _convert_column(values, source.as_py(), target.as_py())
+            if found is not None:
+                return found
+        return stretched(source, target, values)
+
+    return kernel
 
 
 _TEXTS = {Kind.CHAR, Kind.VARCHAR, Kind.NULL}

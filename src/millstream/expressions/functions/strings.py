@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from millstream.errors import EvaluationError
+from millstream.expressions.casts.text import binary_to_text
 from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import TypeCheckError, cannot_apply, not_implemented
 from millstream.expressions.function import (
@@ -42,7 +43,7 @@ from millstream.types import SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, INTEGER, VARBINARY, VARCHAR, array
 
 ROW_BY_ROW = (
-    "INITCAP", "INITCAP_SPACES", "ASCII", "CHR", "SPLIT_PART", "OVERLAY", "MD5", "XXHASH", "TO_HEX", "TO_INT",
+    "INITCAP", "INITCAP_SPACES", "ASCII", "CHR", "SPLIT_PART", "OVERLAY", "MD5", "XXHASH", "TO_INT",
     "BIN2UTF8", "GUNZIP", "UPPER and LOWER of non-ASCII text", "POSITION in non-ASCII text or with a variable needle",
     "REPLACE with an empty needle", "SUBSTRING, LEFT, RIGHT of binaries",
 )  # fmt: skip
@@ -337,7 +338,13 @@ FUNCTIONS = table(
     function(
         "XXHASH", [TEXT_OR_BINARY, LONG], BIGINT, simple(per_row(_xxhash, pa.int64())), optional=1, doc="xxHash64."
     ),
-    function("TO_HEX", [_bytes_only], VARCHAR, simple(per_row(lambda v: _bytes(v).hex(), _TEXT)), doc="Hex digits."),
+    function(
+        "TO_HEX",
+        [_bytes_only],
+        VARCHAR,
+        simple(on_arrays(lambda v: binary_to_text(v.cast(_BINARY)))),
+        doc="Hex digits.",
+    ),
     function("TO_INT", [_bytes_only], INTEGER, simple(per_row(_to_int, pa.int32())), doc="Big-endian integer."),
     function("BIN2UTF8", [_binary_only], VARCHAR, simple(per_row(_utf8, _TEXT)), nullable=True, doc="Text or NULL."),
     function(
