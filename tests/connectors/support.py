@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+from hypothesis import settings
 
 from millstream.connectors import build_input, build_output
 from millstream.connectors.base import InputConnector, OutputConnector
@@ -18,6 +19,8 @@ from millstream.types.sql_type import BIGINT, VARCHAR
 from millstream.zset.changes import ChangeBatch
 
 ENDPOINT = "t.c"
+#: Laws have no time limit per example: the machine may be busy, and the first example loads word lists.
+quick = settings(deadline=None)
 
 
 def relation(**columns: SqlType) -> Relation:

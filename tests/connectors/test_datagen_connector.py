@@ -16,7 +16,7 @@ from millstream.connectors.datagen.connector import BYTES_PER_RECORD
 from millstream.types import sql_type as t
 
 from .datagen_support import datagen
-from .support import MemorySink, make_input, relation, run
+from .support import MemorySink, make_input, quick, relation, run
 
 TABLE = relation(id=t.BIGINT, x=t.BIGINT)
 UNIFORM = {"x": {"strategy": "uniform"}}
@@ -60,6 +60,7 @@ def test_chunks_respect_the_step_limit_and_their_own_size() -> None:
     assert _ids(sink) == list(range(100))
 
 
+@quick
 @given(
     limits=st.lists(st.integers(0, 40), min_size=1, max_size=4),
     chunk=st.integers(1, 20),
@@ -85,6 +86,7 @@ def test_pausing_at_any_moment_loses_and_repeats_nothing(
     assert sink.inputs_ended == 1
 
 
+@quick
 @given(close_after=st.integers(1, 30), rate=st.none() | st.integers(1, 100))
 def test_stopping_ends_on_a_prefix(close_after: int, rate: int | None) -> None:
     plan: dict[str, Any] = {"limit": 100, "worker_chunk_size": 5}

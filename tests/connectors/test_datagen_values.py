@@ -18,7 +18,7 @@ from millstream.types import Field, Kind, SqlType
 from millstream.types import sql_type as t
 
 from .datagen_support import column, generate, values
-from .support import relation
+from .support import quick, relation
 
 UTC = dt.UTC
 DAY = dt.date(1970, 1, 1)
@@ -145,6 +145,7 @@ def test_uniform_covers_the_whole_type(sql_type: SqlType, lowest: int, beyond: i
     assert abs(sum(drawn) / len(drawn) - (lowest + beyond) / 2) < span / 20
 
 
+@quick
 @given(data=st.data())
 def test_uniform_stays_in_its_range(data: st.DataObject) -> None:
     sql_type, lowest, beyond = data.draw(st.sampled_from(NUMBERS))
@@ -277,6 +278,7 @@ MIXED: dict[str, Any] = {
 }
 
 
+@quick
 @given(cuts=st.lists(st.integers(0, 60), max_size=8), seed=st.integers(0, 2**64 - 1), first=st.integers(0, 2**40))
 def test_rows_depend_on_seed_and_number_only(cuts: list[int], seed: int, first: int) -> None:
     whole = generate(EVERYTHING, MIXED, 60, seed=seed, first=first)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from millstream.connectors.file_input import FOLLOW_INTERVAL_SECONDS, FileInput
 from millstream.errors import MillstreamError
 
-from .support import MemorySink, make_input, refusal, run
+from .support import MemorySink, make_input, quick, refusal, run
 
 
 def _refused(config: object) -> str:
@@ -43,6 +43,7 @@ def test_an_empty_file_ends_at_once(tmp_path: Path) -> None:
     assert (sink.data, sink.inputs_ended) == (b"", 1)
 
 
+@quick
 @given(
     data=st.binary(max_size=300),
     block=st.integers(1, 64),

@@ -22,7 +22,7 @@ from millstream.types import Relation
 from millstream.types import sql_type as t
 
 from .nexmark_support import TABLES
-from .support import MemorySink, relation
+from .support import MemorySink, quick, relation
 
 EVENTS = 50_000
 
@@ -92,6 +92,7 @@ def test_values(events: dict[str, dict[str, Any]]) -> None:
     assert 0.4 < np.mean(["channel_id=" in url for url in urls]) < 0.5
 
 
+@quick
 @given(cuts=st.lists(st.integers(0, 300), max_size=6), first=st.integers(0, 10**9), kind=st.sampled_from(KINDS))
 def test_any_range_of_events_can_be_made_on_its_own(cuts: list[int], first: int, kind: str) -> None:
     whole = columns_of(kind, first, first + 300)
@@ -155,6 +156,7 @@ def test_what_a_bid_refers_to_has_been_pushed_before_it() -> None:
     assert (problems, sinks["bid"].num_rows) == ([], 4600)
 
 
+@quick
 @given(activity=st.lists(st.booleans(), max_size=40), batch=st.integers(1, 120))
 def test_pausing_the_bids_at_any_moment_loses_and_repeats_nothing(activity: list[bool], batch: int) -> None:
     sinks = {kind: MemorySink(max_batch_rows=batch) for kind in KINDS}

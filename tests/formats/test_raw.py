@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream.errors import MillstreamError
@@ -28,6 +28,8 @@ WIDE = Relation(
         RelationColumn("Data", sql_type.VARBINARY, case_sensitive=True),
     ),
 )
+
+quick = settings(deadline=None)
 
 
 def _parser(relation: Relation, **config: Any) -> Parser:
@@ -50,12 +52,14 @@ def _values(relation: Relation, chunks: list[bytes], **config: Any) -> list[Any]
     return rows
 
 
+@quick
 @given(chunks=st.lists(st.binary(max_size=20), max_size=8))
 def test_a_blob_is_the_whole_stream(chunks: list[bytes]) -> None:
     whole = b"".join(chunks)
     assert _values(BYTES, chunks) == ([whole] if whole else [])
 
 
+@quick
 @given(
     lines=st.lists(
         st.binary(max_size=9).filter(lambda line: not line.endswith(b"\r") and b"\n" not in line), max_size=9
