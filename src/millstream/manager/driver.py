@@ -56,6 +56,10 @@ SPARE_DELAY_S = 0.5
 """The next spare process warms up so long after a pipeline runs, not while it starts."""
 
 
+_Error = dict[str, Any] | None
+"""An error object, or None if all is well."""
+
+
 class Driver:
     """Drives one pipeline. Lives on the event loop; `run` is its task."""
 
@@ -222,7 +226,7 @@ class Driver:
                     error = read_json(self._directory / ERROR_FILE)
                     await self._fail(error or errors.terminated(describe_exit(self._reap())).to_json())
                     return
-                failure = await self._look(current)
+                failure = await self._unless_over(asyncio.create_task(self._look(current)), ended)
                 if failure is not None:
                     await self._fail(failure)
                     return
@@ -232,7 +236,21 @@ class Driver:
         finally:
             ended.cancel()
 
-    async def _look(self, p: Pipeline) -> dict[str, Any] | None:
+    async def _unless_over(self, look: asyncio.Task[_Error], ended: asyncio.Task[None]) -> _Error:
+        """The result of `look`; dropped, if the pipeline is to be stopped or has ended: it may not answer for long."""
+        try:
+            while not look.done():
+                self._wake.clear()
+                p = self._store.get(self._id)
+                if ended.done() or p is None or p.resources_desired_status == "Stopped":
+                    self._wake.set()
+                    return None
+                await self._pause(STATUS_TIMEOUT_S, look, ended)
+            return look.result()
+        finally:
+            look.cancel()
+
+    async def _look(self, p: Pipeline) -> _Error:
         """Ask the process how it is and record it; the error object if it has failed."""
         try:
             status = await self._ask("GET", "/status", p)
@@ -280,7 +298,7 @@ class Driver:
             return {}
         return content
 
-    async def _pause(self, seconds: float, *others: asyncio.Task[None]) -> None:
+    async def _pause(self, seconds: float, *others: asyncio.Task[Any]) -> None:
         """Wait, but not longer than until this driver is woken or one of `others` is done."""
         woken = asyncio.create_task(self._wake.wait())
         try:
