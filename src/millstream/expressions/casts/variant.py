@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from millstream.expressions.casts.conversion import Conversion, kernel_of, total
 from millstream.expressions.casts.intervals import parse_interval
 from millstream.expressions.ranks import ranks
-from millstream.expressions.vectors import relabel, validity_buffer
+from millstream.expressions.vectors import relabel, scatter, validity_buffer
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import FLOATS, INTEGERS, LONG_INTERVALS, VARCHAR
+from millstream.types.sql_type import FLOATS, INTEGERS, LONG_INTERVALS, STRINGS, VARCHAR
 from millstream.types.variant import (
     INFINITY,
     MAP_TAG,
@@ -36,7 +36,10 @@ from millstream.types.variant import (
     quoted,
 )
 
-ROW_BY_ROW = ("casts from VARIANT", "casts of collections, binaries and text with special characters to VARIANT")
+ROW_BY_ROW = (
+    "casts from VARIANT of collections, tagged values and text with escapes",
+    "casts of collections, binaries and text with special characters to VARIANT",
+)
 Find = Callable[[SqlType, SqlType], Conversion]
 _TEXT = pa.large_string()
 _EMPTY = pa.scalar("", _TEXT)
@@ -164,7 +167,45 @@ def _nested_texts(array: pa.Array, source: SqlType, find: Find) -> list[str]:
 
 def from_variant(target: SqlType, find: Find) -> Conversion:
     """CAST(v AS target); NULL where the value does not convert."""
-    return total(lambda array: from_values([_value(text) for text in array.to_pylist()], target, find))
+
+    def decoded(array: pa.Array) -> pa.Array:
+        return from_values([_value(text) for text in array.to_pylist()], target, find)
+
+    pattern = _PLAIN.get(target.kind)
+    if pattern is None:
+        return total(decoded)
+    convert = kernel_of(find(VARCHAR, target.with_nullable(True)), safe=True)
+
+    def plain_first(array: pa.Array) -> pa.Array:
+        """Values of the usual spelling are converted as a column, others one by one."""
+        plain = pc.fill_null(pc.match_substring_regex(array, pattern), False)
+        texts = pc.if_else(plain, array, pa.scalar(None, array.type))
+        if pattern == _PLAIN_STRING:
+            texts = pc.utf8_slice_codeunits(texts, 1, -1)
+        found = texts if target.is_string and (target.precision or -1) < 0 else convert(texts)
+        rest = pc.and_(array.is_valid(), pc.invert(plain))
+        if not pc.any(rest, min_count=0).as_py():
+            return found
+        rows = np.flatnonzero(np.asarray(rest))
+        pieces = [
+            (np.flatnonzero(~np.asarray(rest)), found.filter(pc.invert(rest))),
+            (rows, decoded(array.filter(rest))),
+        ]
+        return scatter(pieces, len(array), found.type)
+
+    return total(plain_first)
+
+
+_PLAIN_STRING = r'^"[^"\\]*"$'
+_PLAIN: dict[Kind, str] = {
+    **dict.fromkeys(STRINGS, _PLAIN_STRING),
+    **dict.fromkeys((Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ, Kind.UUID), _PLAIN_STRING),
+    **dict.fromkeys(INTEGERS, "^-?[0-9]{1,18}$"),
+    **dict.fromkeys((*FLOATS, Kind.DECIMAL), "^-?[0-9]{1,18}$"),
+    Kind.DOUBLE: r"^-?[0-9]{1,18}(\.[0-9]+)?$",
+    Kind.BOOLEAN: "^(true|false)$",
+}
+"""The texts that a cast to the text's type reads as the value: the usual spelling for each target."""
 
 
 def _value(text: str | None) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from millstream.expressions.casts.variant import member
+from millstream.expressions.casts.variant import integer_of, member
 from millstream.expressions.coercion import build_cast, coerce, comparison_type, is_null_literal, least_restrictive
 from millstream.expressions.elements import (
     Elements,
@@ -23,13 +24,16 @@ from millstream.expressions.elements import (
 )
 from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
 from millstream.expressions.function import MAP, Function, Options, check_count, function, simple, table
+from millstream.expressions.json_members import members_of_index, members_of_key
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.rows import by_distinct
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Field, Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, NULL, VARCHAR, VARIANT, array, map_of, struct
+from millstream.types.variant import MAP_TAG, SQL_NULL, decode
 
-ROW_BY_ROW = ("v[i] and v['k'] of a VARIANT",)
+ROW_BY_ROW = ("v[k] of a VARIANT that holds a map whose keys are no text",)
+_SQL_NULL = pa.scalar(SQL_NULL + "null", pa.large_string())
 
 
 # ---- construction ------------------------------------------------------------------------------------------------
@@ -156,7 +160,23 @@ def _implement_item(call: Call) -> Kernel:
 
 
 def _members(column: pa.Array, index: str) -> pa.Array:
-    return pa.array([None if text is None else member(text, index) for text in column.to_pylist()], column.type)
+    """v[index] for the VARIANT text of an index. Maps whose keys are no text have their own way."""
+    wanted = decode(index)
+    position = integer_of(wanted)
+    if isinstance(wanted, str):
+        found = members_of_key(column, index)
+    elif position is not None:
+        found = members_of_index(column, position)
+    else:
+        found = pa.nulls(len(column), column.type)
+    is_sql_null = pc.equal(found, _SQL_NULL)
+    if pc.any(is_sql_null, min_count=0).as_py():
+        found = pc.if_else(is_sql_null, pa.scalar(None, column.type), found)
+    tagged = pc.fill_null(pc.starts_with(column, MAP_TAG), False)
+    if not pc.any(tagged, min_count=0).as_py():
+        return found
+    looked_up = pa.array([member(text, index) for text in column.filter(tagged).to_pylist()], column.type)
+    return pc.replace_with_mask(found, tagged, looked_up)
 
 
 def element_at(lists: pa.Array, position: Any, valid: Any) -> pa.Array:
