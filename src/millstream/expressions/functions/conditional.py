@@ -39,6 +39,11 @@ def _resolve_coalesce(arguments: Sequence[Expression], _: Options) -> Expression
     return Call(common.with_nullable(all(a.type.nullable for a in typed)), "COALESCE", typed)
 
 
+def _resolve_ifnull(arguments: Sequence[Expression], options: Options) -> Expression:
+    check_count("IFNULL", len(arguments), 2, 2)
+    return _resolve_coalesce(arguments, options)
+
+
 def _implement_coalesce(call: Call, nodes: Sequence[Node], fallible: Sequence[bool]) -> LazyKernel:
     data_type = arrow_type(call.type)
 
@@ -148,6 +153,7 @@ _WIDEN: Callable[[Value], Value] = lambda value: value  # noqa: E731
 
 FUNCTIONS = table(
     Function("COALESCE", _resolve_coalesce, implement_lazily=_implement_coalesce, doc="First argument not NULL."),
+    Function("IFNULL", _resolve_ifnull, doc="a, or b where a is NULL."),
     Function("NULLIF", _resolve_nullif, doc="a, or NULL where a = b."),
     Function("IF", _resolve_if, doc="IF(c, a, b)"),
     _extreme("GREATEST", ">", ignore_nulls=False),
@@ -158,5 +164,4 @@ FUNCTIONS = table(
         "SINGLE VALUE", _resolve_single, simple(_single), fallible=always, doc="Internal: the value of a sub-query."
     ),
     Function("WIDEN", _resolve_widen, simple(_WIDEN), doc="Internal: CHAR(n) as VARCHAR with its blanks kept."),
-    IFNULL="COALESCE",
 )
