@@ -58,6 +58,8 @@ def _check_views(script: Script, views: dict[str, Expectation]) -> list[str]:
     if program is not None:
         try:
             for how in ("step by step", "in one step"):
+                if problems:
+                    break  # the same again
                 for after in sorted({e.after for e in views.values()}):
                     problems.extend(_check_after(script, program, views, after, how))
             return problems
