@@ -227,3 +227,15 @@ def test_variant_columns_take_any_json() -> None:
         pipeline.push("t", [{"v": {"b": [1, "x"], "a": None}}, {"v": "text"}, {"v": None}])
         pipeline.step()
         assert contents(pipeline, "w") == [('"text"',), ('{"a":null,"b":[1,"x"]}',), (None,)]
+
+
+def test_equal_json_is_one_variant_however_it_is_spelt() -> None:
+    program = """CREATE TABLE t (v VARIANT);
+        CREATE MATERIALIZED VIEW w AS SELECT v, TYPEOF(v) AS type, COUNT(*) AS n FROM t GROUP BY v;"""
+    with Pipeline(program) as pipeline:
+        pipeline.push("t", [{"v": {"b": 1, "a": 2.50}}, {"v": 1.0}])
+        pipeline.push("t", pa.table({"v": ['{"a": 2.5,"b":1}', "1.00"]}))
+        pipeline.step()
+        assert sorted(contents(pipeline, "w")) == [("1", "DECIMAL", 2), ('{"a":2.5,"b":1}', "MAP", 2)]
+        with pytest.raises(MillstreamError, match="no JSON: 'nonsense'"):
+            pipeline.push("t", pa.table({"v": ["nonsense"]}))

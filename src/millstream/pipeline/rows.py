@@ -17,6 +17,7 @@ from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import evaluate_constant
 from millstream.plan.program import Table, TableColumn
 from millstream.types import Kind, arrow_type
+from millstream.types.variant import parse_json
 from millstream.zset.changes import ChangeBatch
 
 
@@ -60,6 +61,8 @@ def _convert(table: Table, column: TableColumn, values: pa.ChunkedArray) -> pa.A
     array = values.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], values.type)
+    if column.type.kind is Kind.VARIANT:
+        return _variants(table, column, array)
     if array.type.equals(target):
         return array
     try:
@@ -76,6 +79,21 @@ def _convert(table: Table, column: TableColumn, values: pa.ChunkedArray) -> pa.A
         return array.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as failure:
         raise invalid(f"column '{column.name}' of table '{table.name}' has type {column.type}: {failure}") from None
+
+
+def _variants(table: Table, column: TableColumn, array: pa.Array) -> pa.Array:
+    """JSON texts as VARIANTs, each distinct one read once."""
+    target = arrow_type(column.type)
+    try:
+        texts = (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
+        raise invalid(f"column '{column.name}' of table '{table.name}' has type VARIANT: {failure}") from None
+    encoded = texts.dictionary_encode()
+    parsed = [parse_json(text) for text in encoded.dictionary.to_pylist()]
+    if None in parsed:
+        text = encoded.dictionary[parsed.index(None)].as_py()
+        raise invalid(f"column '{column.name}' of table '{table.name}' has type VARIANT: no JSON: {text[:100]!r}")
+    return pa.array(parsed, target).take(encoded.indices)
 
 
 def _fill(table: Table, column: TableColumn, count: int, required: bool) -> pa.Array:
