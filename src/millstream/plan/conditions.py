@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from millstream.expressions.evaluate import may_fail as evaluation_may_fail
-from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal, children
+from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Lambda, Literal, OuterRef, children
 from millstream.expressions.registry import build_call
 from millstream.types import Kind, SqlType
 
@@ -21,7 +22,28 @@ MAX_SIZE = 2000
 def may_fail(expression: Expression) -> bool:
     """Whether some row makes an evaluation raise: such an expression must not be evaluated on more rows than those
     that it was written for."""
-    return evaluation_may_fail(expression)
+    return evaluation_may_fail(_local(expression))
+
+
+def _local(expression: Expression) -> Expression:
+    """The expression with columns of enclosing queries taken for columns of its own."""
+    if isinstance(expression, OuterRef):
+        return ColumnRef(expression.type, 0)
+    return map_children(expression, _local)
+
+
+def map_children(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
+    """The expression with each direct operand changed."""
+    if isinstance(expression, Call):
+        return replace(expression, arguments=tuple(change(a) for a in expression.arguments))
+    if isinstance(expression, Cast):
+        return replace(expression, argument=change(expression.argument))
+    if isinstance(expression, Case):
+        branches = tuple((change(c), change(r)) for c, r in expression.branches)
+        return replace(expression, branches=branches, otherwise=change(expression.otherwise))
+    if isinstance(expression, Lambda):
+        return replace(expression, captures=tuple(change(c) for c in expression.captures))
+    return expression
 
 
 def split_conjunction(expression: Expression) -> list[Expression]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from millstream.expressions.nodes import Call, Expression, children
@@ -43,6 +43,20 @@ def with_inputs(plan: Plan, inputs: Sequence[Plan]) -> Plan:
         return replace(plan, left=left, right=right)
     (only,) = inputs
     return replace(plan, input=only)  # type: ignore[call-arg] # every other node with inputs has one, called so
+
+
+def map_expressions(plan: Plan, change: Callable[[Expression], Expression]) -> Plan:
+    """The plan with every expression in it changed; the types of their values must stay."""
+    plan = with_inputs(plan, [map_expressions(child, change) for child in plan.inputs])
+    if isinstance(plan, Project):
+        return replace(plan, expressions=tuple(change(e) for e in plan.expressions))
+    if isinstance(plan, Filter):
+        return replace(plan, predicate=change(plan.predicate))
+    if isinstance(plan, Join) and plan.residual is not None:
+        return replace(plan, residual=change(plan.residual))
+    if isinstance(plan, Values):
+        return replace(plan, rows=tuple(tuple(change(cell) for cell in row) for row in plan.rows))
+    return plan
 
 
 def calls_function(expression: Expression, name: str) -> bool:

@@ -25,6 +25,8 @@ from millstream.types import SqlType
 AGGREGATE_BASE = 1 << 30
 #: And those for results of window functions from here on.
 WINDOW_BASE = 1 << 31
+#: And those for values of sub-queries.
+SUBQUERY_BASE = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,38 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class SubqueryRequest:
+    """A sub-query whose value an expression needs. `kind`: SCALAR, EXISTS, ARRAY, IN, or the operator of a comparison
+    with ANY; `operands`: what is looked for or compared, over the rows of the query around it."""
+
+    kind: str
+    plan: Plan
+    operands: tuple[Expression, ...]
+    type: SqlType
+
+
+@dataclass
+class Subqueries:
+    """The sub-queries of one SELECT. `early`: numbers of those that are evaluated before grouping."""
+
+    requests: list[SubqueryRequest] = field(default_factory=list)
+    early: set[int] = field(default_factory=set)
+
+    def add(self, request: SubqueryRequest, env: Environment) -> Expression:
+        """The placeholder of a sub-query's value; equal sub-queries share one."""
+        grouping = env.clause == "GROUP BY"
+        for number, known in enumerate(self.requests):
+            if known == request and (grouping or env.in_aggregate == (number in self.early)):
+                break
+        else:
+            number = len(self.requests)
+            self.requests.append(request)
+        if grouping or env.in_aggregate:
+            self.early.add(number)
+        return ColumnRef(request.type, SUBQUERY_BASE + number)
+
+
+@dataclass(frozen=True)
 class Alias:
     """A select item that later items may name, and the aliases that it sees itself."""
 
@@ -122,6 +156,8 @@ class Environment:
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     aggregates: Aggregates | None = None
     windows: Windows | None = None
+    #: Collects sub-queries; None where none may stand
+    subqueries: Subqueries | None = None
     references: dict[int, tuple[str, Span]] = field(default_factory=dict)
     clause: str = ""
     #: Aliases win over columns (ORDER BY)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from millstream.expressions.advice import advise, advise_cast
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.nodes import ColumnRef, Expression, Literal
+from millstream.expressions.nodes import ColumnRef, Expression, Literal, OuterRef
 from millstream.expressions.registry import build_call, build_case, build_cast, check_between, is_scalar_function
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, at_place, binds_expression
@@ -25,23 +25,19 @@ from millstream.sql.syntax import (
     CaseExpression,
     CastExpression,
     Constant,
-    Exists,
     FieldAccess,
     FunctionCall,
     Identifier,
     Index,
     InList,
-    InQuery,
     IntervalLiteral,
     Lambda,
     MapExpression,
     Name,
     Node,
     Operation,
-    Quantified,
     RowExpression,
     Star,
-    Subquery,
     TableArgument,
     TimeDifference,
 )
@@ -85,8 +81,9 @@ def _name(node: Name, env: Environment) -> Expression:
     if not rest:
         return _single(first, env)
     if first.name not in env.scope.relations:
-        if env.scope.outer is not None and first.name in env.scope.outer.relations:
-            raise not_yet("Correlated sub-queries", node.span)
+        outer = _outer_path(node, env.scope.outer)
+        if outer is not None:
+            return outer
         raise invalid(f"Table '{first.name}' not found", first.span)
     column = env.scope.qualified(first.name, rest[0])
     if column is None:
@@ -105,8 +102,9 @@ def _single(name: Identifier, env: Environment) -> Expression:
         return _reference(column, name.name, name.span, env)
     if name.name in env.aliases:
         return _alias(name, env)
-    if _visible_outside(name, env.scope.outer):
-        raise not_yet("Correlated sub-queries", name.span)
+    outer = _outer_column(name, env.scope.outer)
+    if outer is not None:
+        return outer
     raise invalid(f"Column '{name.name}' not found in any table", name.span)
 
 
@@ -115,12 +113,30 @@ def _alias(name: Identifier, env: Environment) -> Expression:
     return replace(env, aliases=alias.aliases, alias_first=False).bind(alias.expression)
 
 
-def _visible_outside(name: Identifier, scope: Scope | None) -> bool:
-    while scope is not None:
-        if any(c.name == name.name for c in scope.columns):
-            return True
-        scope = scope.outer
-    return False
+def _outer_column(name: Identifier, scope: Scope | None, level: int = 1) -> Expression | None:
+    """A column of a query around this one."""
+    if scope is None:
+        return None
+    column = scope.unqualified(name)
+    if column is not None:
+        return OuterRef(column.type, level, column.index)
+    return _outer_column(name, scope.outer, level + 1)
+
+
+def _outer_path(node: Name, scope: Scope | None, level: int = 1) -> Expression | None:
+    """`t.c` where t stands in a query around this one."""
+    first, *rest = node.parts
+    if scope is None:
+        return None
+    if first.name not in scope.relations:
+        return _outer_path(node, scope.outer, level + 1)
+    column = scope.qualified(first.name, rest[0])
+    if column is None:
+        raise invalid(f"Column '{rest[0].name}' not found in table '{first.name}'", rest[0].span)
+    result: Expression = OuterRef(column.type, level, column.index)
+    for part in rest[1:]:
+        result = _field(result, part, node.span)
+    return result
 
 
 def _reference(column: ScopeColumn, shown: str, span: Span, env: Environment) -> Expression:
@@ -277,26 +293,6 @@ def _case(node: CaseExpression, env: Environment) -> Expression:
 
 
 # ---- what is not built ----
-
-
-@binds_expression(Subquery)
-def _subquery(node: Subquery, env: Environment) -> Expression:
-    raise not_yet(f"{node.collect} sub-queries".strip() if node.collect else "Scalar sub-queries", node.span)
-
-
-@binds_expression(Exists)
-def _exists(node: Exists, env: Environment) -> Expression:
-    raise not_yet("EXISTS sub-queries", node.span)
-
-
-@binds_expression(InQuery)
-def _in_query(node: InQuery, env: Environment) -> Expression:
-    raise not_yet("IN sub-queries", node.span)
-
-
-@binds_expression(Quantified)
-def _quantified(node: Quantified, env: Environment) -> Expression:
-    raise not_yet(f"{node.quantifier} sub-queries", node.span)
 
 
 @binds_expression(Lambda)

@@ -20,6 +20,7 @@ from millstream.sql.catalog import ERROR_VIEW
 from millstream.sql.messages import Poisoned, invalid, not_yet
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.asof import bind_asof_join
+from millstream.sql.queries.lateral import bind_lateral
 from millstream.sql.queries.select import condition
 from millstream.sql.queries.unnest import bind_unnest
 from millstream.sql.scope import Scope, ScopeColumn, combine, nullable_side
@@ -72,8 +73,6 @@ def _table(node: TableReference, env: QueryEnvironment) -> tuple[Plan, Scope]:
 
 @binds_relation(DerivedTable)
 def _derived(node: DerivedTable, env: QueryEnvironment) -> tuple[Plan, Scope]:
-    if node.lateral:
-        raise not_yet("LATERAL sub-queries", node.span)
     return aliased(env.nested().bind(node.query), node.alias, "")
 
 
@@ -91,8 +90,10 @@ def _join(node: Join, env: QueryEnvironment) -> tuple[Plan, Scope]:
         raise not_yet("LEFT JOIN UNNEST", node.span)
     if isinstance(node.right, UnnestTable):
         return _join_unnest(node, node.right, env)
+    if isinstance(node.right, DerivedTable) and (node.right.lateral or node.kind == "LATERAL"):
+        return bind_lateral(node, node.right, env)
     if node.kind == "LATERAL":
-        raise not_yet("LATERAL joins", node.span)
+        raise not_yet("CROSS APPLY of what is not a query", node.right.span)
     left, left_scope = env.bind_relation(node.left)
     right, right_scope = env.bind_relation(node.right)
     width = len(left.schema)

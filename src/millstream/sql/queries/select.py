@@ -11,18 +11,23 @@ from dataclasses import dataclass, replace
 
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.plan.nodes import Column, Distinct, Filter, Plan, Project, SortKey, TopK, Values
-from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, Windows, binds_query
+from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, Subqueries, Windows, binds_query
 from millstream.sql.catalog import derived_column
+from millstream.sql.dialect import union
 from millstream.sql.messages import NO_SPAN, invalid
 from millstream.sql.queries.grouping import bind_grouping
+from millstream.sql.queries.subqueries import Rewrite, placed_subqueries, semi_join
 from millstream.sql.queries.windows import build_windows, rewrite_request
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import (
     Constant,
+    Exists,
     FieldAccess,
     Identifier,
+    InQuery,
     Name,
     Node,
+    Operation,
     Select,
     SelectItem,
     SortItem,
@@ -71,9 +76,11 @@ def bind_ordered_select(
         scope = scope.inside(env.outer)
     base = Environment(env, scope)
     if select.where is not None:
-        plan = Filter(plan.schema, plan, condition(select.where, replace(base, clause="WHERE")))
+        plan = filtered(plan, select.where, replace(base, clause="WHERE"))
     aggregates = Aggregates(grouped=select.group is not None and (select.group.all or bool(select.group.items)))
     windows = Windows({name.name: window for name, window in select.windows})
+    subqueries = Subqueries()
+    base = replace(base, subqueries=subqueries)
     env_items = replace(base, aggregates=aggregates, windows=windows, clause="SELECT")
     items, aliases = _bind_items(select, env_items)
     after = replace(env_items, aliases=aliases, references={})
@@ -86,17 +93,33 @@ def bind_ordered_select(
         qualify = condition(select.qualify, replace(after, clause="QUALIFY"))
     on = [_select_value(node, items, replace(after, clause="DISTINCT ON")) for node in select.distinct_on]
     grouped = select.group is not None or having is not None or bool(aggregates.calls)
+    rewrite: Rewrite = _same
     if grouped:
         grouping = bind_grouping(select.group, select.items, items, aliases, base)
         references = {**after.references, **env_items.references}
+        if subqueries.early:
+            plan, place = placed_subqueries(plan, subqueries, sorted(subqueries.early), _same, select.span)
+            grouping = replace(grouping, keys=tuple(place(key) for key in grouping.keys))
+            aggregates.inputs = [place(e) for e in aggregates.inputs]
+            items = [Item(i.column, place(i.expression)) for i in items]
         plan, rewrite = grouping.build(plan, aggregates, references)
         items = [Item(i.column, rewrite(i.expression)) for i in items]
         sort = [(rewrite(e), item) for e, item in sort]
         on = [rewrite(e) for e in on]
         windows.requests = [rewrite_request(r, rewrite) for r in windows.requests]
         qualify = None if qualify is None else rewrite(qualify)
-        if having is not None:
-            plan = Filter(plan.schema, plan, rewrite(having))
+        having = None if having is None else rewrite(having)
+    late = [n for n in range(len(subqueries.requests)) if n not in subqueries.early or not grouped]
+    if late:
+        plan, place = placed_subqueries(plan, subqueries, late, rewrite, select.span)
+        items = [Item(i.column, place(i.expression)) for i in items]
+        sort = [(place(e), item) for e, item in sort]
+        on = [place(e) for e in on]
+        windows.requests = [rewrite_request(r, place) for r in windows.requests]
+        qualify = None if qualify is None else place(qualify)
+        having = None if having is None else place(having)
+    if having is not None:
+        plan = Filter(plan.schema, plan, having)
     if windows.requests:
         used = [*(i.expression for i in items), *(e for e, _ in sort), *on, *([] if qualify is None else [qualify])]
         plan, place = build_windows(plan, windows.requests, used)
@@ -108,6 +131,48 @@ def bind_ordered_select(
         plan = Filter(plan.schema, plan, qualify)
     items = [Item(replace(i.column, type=i.expression.type), i.expression) for i in items]
     return _finish(select, plan, items, sort, on)
+
+
+def _same(expression: Expression) -> Expression:
+    return expression
+
+
+def filtered(plan: Plan, where: Node, env: Environment) -> Plan:
+    """The rows of `plan` for which WHERE holds. Its conjuncts apply in the order in which they are written."""
+    waiting: list[Node] = []
+    for part in _conjuncts(where):
+        joined = None
+        negated = isinstance(part, Operation) and part.name == "NOT"
+        inner = part.operands[0] if isinstance(part, Operation) and negated else part
+        if isinstance(inner, Exists | InQuery):
+            plan, waiting = _where(plan, waiting, env), []
+            joined = semi_join(plan, inner, negated, env)
+        if joined is None:
+            waiting.append(part)
+        else:
+            plan = joined
+    return _where(plan, waiting, env)
+
+
+def _conjuncts(node: Node) -> list[Node]:
+    if isinstance(node, Operation) and node.name == "AND":
+        return [part for operand in node.operands for part in _conjuncts(operand)]
+    return [node]
+
+
+def _where(plan: Plan, parts: list[Node], env: Environment) -> Plan:
+    """Conditions that need the values of sub-queries get them as columns, which are dropped afterwards."""
+    if not parts:
+        return plan
+    subqueries = Subqueries()
+    node = parts[0] if len(parts) == 1 else Operation(union(parts[0].span, parts[-1].span), "AND", tuple(parts))
+    bound = condition(node, replace(env, subqueries=subqueries))
+    if not subqueries.requests:
+        return Filter(plan.schema, plan, bound)
+    numbers = range(len(subqueries.requests))
+    wider, place = placed_subqueries(plan, subqueries, numbers, _same, node.span)
+    kept = Filter(wider.schema, wider, place(bound))
+    return Project(plan.schema, kept, tuple(ColumnRef(c.type, i) for i, c in enumerate(plan.schema)))
 
 
 def condition(node: Node, env: Environment) -> Expression:
