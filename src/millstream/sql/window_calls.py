@@ -26,6 +26,8 @@ WINDOW_ONLY = _RANKS | _NEIGHBOURS | _EDGES | _NOT_BUILT
 _WHOLE = WindowFrame(False, None, None)
 _RUNNING = WindowFrame(False, None, 0)
 _DAY_US = 86_400_000_000
+#: Distances are computed in 64 bits.
+_MAX_DISTANCE_DIGITS = 18
 _NOT_CONSTANT = (
     "Currently the compiler only supports constant OVER window bounds.\n"
     "Intervals such as 'INTERVAL 1 MONTH' or 'INTERVAL 1 YEAR' are not constant."
@@ -271,6 +273,9 @@ def _rows(bound: Literal, node: Node) -> int:
 def _distance(bound: Literal, key: SqlType | None, node: Node) -> int:
     """A distance in units of the order key's Arrow type."""
     assert key is not None
+    if key.kind is Kind.DECIMAL and key.precision > _MAX_DISTANCE_DIGITS:
+        text = f"RANGE distances on a column of type '{key.sql()}': at most {_MAX_DISTANCE_DIGITS} digits"
+        raise not_yet(text, node.span)
     if bound.type.kind in SHORT_INTERVALS:
         micros = int(bound.value)
         if key.kind is Kind.DATE:
