@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream.plan.program import Program
-from tests.oracle.cases import aggregates, joins, ordering, scalar, sets, subqueries, windows
+from tests.oracle.cases import aggregates, grouping_sets, joins, ordering, scalar, sets, subqueries, windows
 from tests.oracle.harness import Step, Views, World, check, program_of, schedules
 
 FAMILIES = {
@@ -21,6 +21,7 @@ FAMILIES = {
     "ordering": ordering.CASES,
     "windows": windows.CASES,
     "subqueries": subqueries.CASES,
+    "grouping_sets": grouping_sets.CASES,
 }
 
 

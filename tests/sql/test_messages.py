@@ -50,6 +50,21 @@ QUERIES = [
     ("SELECT SUM(COUNT(*)) FROM t", "COUNT(*)", "Aggregate expressions cannot be nested"),
     ("SELECT a FROM t WHERE COUNT(*) > 1", "COUNT(*)", "Aggregate expression is illegal in WHERE clause"),
     ("SELECT a FROM t GROUP BY SUM(a)", "SUM(a)", "Aggregate expression is illegal in GROUP BY clause"),
+    (
+        "SELECT a FROM t GROUP BY ROLLUP (a), CUBE (b, CUBE (c))",
+        "CUBE (c)",
+        "No match found for function signature cube(<NUMERIC>)",
+    ),
+    (
+        "SELECT GROUPING(b) FROM t GROUP BY a",
+        "GROUPING(b)",
+        "Argument to GROUPING operator must be a grouped expression",
+    ),
+    (
+        "SELECT a FROM t WHERE GROUPING(a) = 0",
+        "GROUPING(a)",
+        "GROUPING operator may only occur in SELECT, HAVING or ORDER BY clause",
+    ),
     ("SELECT a FROM t JOIN t AS u ON t.a = u.a", "a", "Column 'a' is ambiguous"),
     ("SELECT 1 FROM t AS p, t AS p", "t AS p!", "Duplicate relation name 'p' in FROM clause"),
     ("SELECT a FROM t WHERE b", "b", "WHERE clause must be a condition"),

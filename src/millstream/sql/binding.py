@@ -63,6 +63,8 @@ class Aggregates:
     inputs: list[Expression] = field(default_factory=list)
     calls: list[AggregateCall] = field(default_factory=list)
     grouped: bool = False
+    #: Where GROUPING is called
+    places: dict[AggregateCall, Span] = field(default_factory=dict)
 
     def input(self, expression: Expression) -> int:
         """The position of an expression among the inputs, added if new."""

@@ -15,8 +15,10 @@ from millstream.sql.expressions import call, warn_of_call
 from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
 from millstream.sql.syntax import FunctionCall, Lambda, Node
+from millstream.sql.user_functions import bind_user_call
 from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call
 from millstream.types import Kind, SqlType
+from millstream.types.sql_type import BIGINT
 
 
 def is_aggregate(node: Node) -> bool:
@@ -32,6 +34,8 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
         return bind_window_call(node, name, env)
     if is_aggregate(node):
         return _aggregate(node, name, env)
+    if name in ("GROUPING", "GROUPING_ID"):
+        return _grouping(node, env)
     if node.filter is not None or node.distinct or node.within_distinct:
         clause = "FILTER" if node.filter is not None else "DISTINCT"
         raise invalid(f"{clause} clause must apply to an aggregate function: '{node.name.name}'", node.span)
@@ -47,6 +51,9 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
     if node.star:
         raise invalid(f"No match found for function signature {node.name.name}(*)", node.span)
     arguments = _positional(node, env)
+    function = env.context.catalog.functions.get(node.name.name)
+    if function is not None:
+        return bind_user_call(function, node, arguments, env)
     user = env.context.catalog.types.get(node.name.name)
     if user is not None:
         return _constructor(node, user, arguments)
@@ -122,6 +129,18 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
     return add_call(collector, AGGREGATES[name].name, typed, result, node.distinct, condition)
 
 
+def _grouping(node: FunctionCall, env: Environment) -> Expression:
+    """Which of its arguments are rolled up in a row, as bits: the first is the most significant."""
+    if env.aggregates is None or env.in_aggregate:
+        raise invalid("GROUPING operator may only occur in SELECT, HAVING or ORDER BY clause", node.span)
+    if not node.arguments:
+        raise invalid("Invalid number of arguments to function 'GROUPING'. Was expecting 1 arguments", node.span)
+    arguments = _positional(node, replace(env, in_aggregate=True))
+    result = add_call(env.aggregates, "GROUPING", arguments, BIGINT.with_nullable(False), False, None)
+    env.aggregates.places.setdefault(env.aggregates.calls[result.index - AGGREGATE_BASE], node.span)
+    return result
+
+
 def add_call(
     collector: Aggregates,
     name: str,
@@ -129,7 +148,7 @@ def add_call(
     result: SqlType,
     distinct: bool,
     condition: Expression | None,
-) -> Expression:
+) -> ColumnRef:
     """The placeholder of an aggregate call; equal calls share one."""
     positions = tuple(collector.input(argument) for argument in arguments)
     filter_position = None if condition is None else collector.input(condition)

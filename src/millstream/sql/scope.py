@@ -6,6 +6,7 @@ once, first and without a relation; the columns that they merge stay reachable b
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from millstream.plan.nodes import Schema
@@ -55,6 +56,11 @@ class Scope:
         if relation is None:
             return tuple(c for c in self.columns if not c.merged)
         return tuple(c for c in self.columns if c.relation == relation)
+
+    def with_nullable(self, indices: Collection[int]) -> Scope:
+        """The scope with some input columns made nullable."""
+        columns = tuple(replace(c, type=c.type.with_nullable(True)) if c.index in indices else c for c in self.columns)
+        return replace(self, columns=columns)
 
     def inside(self, outer: Scope | None) -> Scope:
         return replace(self, outer=outer)

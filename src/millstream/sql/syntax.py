@@ -318,10 +318,20 @@ class SelectItem(Node):
 
 @dataclass(frozen=True, slots=True)
 class GroupBy(Node):
-    """`items` of plain GROUP BY; `all`: GROUP BY ALL. An item `()` is an empty RowExpression."""
+    """`items`: expressions and GroupingSets; `all`: GROUP BY ALL; `distinct`: equal grouping sets count once. An item
+    `()` is an empty RowExpression."""
 
     items: tuple[Node, ...]
     all: bool = False
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingSets(Node):
+    """`kind`: GROUPING SETS, CUBE or ROLLUP; a RowExpression among the items is one composite item."""
+
+    kind: str
+    items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)

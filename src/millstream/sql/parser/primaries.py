@@ -31,7 +31,7 @@ from millstream.sql.syntax import (
 
 _PREFIX_LITERALS = ("DATE", "TIME", "TIMESTAMP", "UUID", "REAL", "DOUBLE", "DECIMAL")
 _NO_PARENTHESES = ("PI", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP")
-_RESERVED_FUNCTIONS = ("LEFT", "RIGHT", "GROUPING", "CUBE", "ROLLUP", "ARRAY_AGG", "SOME", "ANY", "UNNEST")
+_RESERVED_FUNCTIONS = ("LEFT", "RIGHT", "GROUPING", "CUBE", "ARRAY_AGG", "SOME", "ANY", "UNNEST")
 #: Functions that take a unit as first argument, as a bare word.
 _UNIT_FIRST = ("TIMESTAMPADD", "TIMESTAMPDIFF", "DATEDIFF", "DATE_PART")
 #: Functions that take a unit as last argument.

@@ -9,6 +9,7 @@ from millstream.sql.syntax import (
     DerivedTable,
     FunctionCall,
     GroupBy,
+    GroupingSets,
     Identifier,
     Join,
     Node,
@@ -211,20 +212,20 @@ class QueryParser(ExpressionParser):
         start = self.expect("GROUP", "BY").span
         if self.accept("ALL"):
             return GroupBy(self.since(start), (), all=True)
-        self.accept("DISTINCT")
+        distinct = self.accept("DISTINCT")
         items = self.comma_list(self._group_item)
-        return GroupBy(self.since(start), items)
+        return GroupBy(self.since(start), items, distinct=distinct)
 
     def _group_item(self) -> Node:
         start = self.token.span
-        if self.at("GROUPING", "SETS"):
+        if self.at("GROUPING", "SETS", "("):
             self.index += 2
-            self._skip_parentheses()
-            return Unbuilt(self.since(start), "GROUPING SETS")
-        if self.at_any("CUBE", "ROLLUP") and self.peek().upper == "(":
-            what = self.advance().upper
-            self._skip_parentheses()
-            return Unbuilt(self.since(start), what)
+            items = self.parenthesised(self._group_item)
+            return GroupingSets(self.since(start), "GROUPING SETS", items)
+        if self.at("CUBE", "(") or self.at("ROLLUP", "("):
+            kind = self.advance().upper
+            items = self.parenthesised(self.expression)
+            return GroupingSets(self.since(start), kind, items)
         return self.expression()
 
     def _skip_parentheses(self) -> None:

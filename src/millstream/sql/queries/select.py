@@ -15,7 +15,7 @@ from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironm
 from millstream.sql.catalog import derived_column
 from millstream.sql.dialect import union
 from millstream.sql.messages import NO_SPAN, invalid
-from millstream.sql.queries.grouping import bind_grouping
+from millstream.sql.queries.grouping import bind_grouping, grouping_sets
 from millstream.sql.queries.subqueries import Rewrite, placed_subqueries, semi_join
 from millstream.sql.queries.windows import build_windows, rewrite_request
 from millstream.sql.scope import Scope
@@ -67,9 +67,14 @@ def bind_select(select: Select, env: QueryEnvironment) -> Plan:
 
 
 def bind_ordered_select(
-    select: Select, order: tuple[SortItem, ...], order_all: bool, env: QueryEnvironment
+    select: Select,
+    order: tuple[SortItem, ...],
+    order_all: bool,
+    env: QueryEnvironment,
+    partial: frozenset[int] = frozenset(),
 ) -> OrderedSelect:
-    """The plan of a SELECT and of the ORDER BY that follows it."""
+    """The plan of a SELECT and of the ORDER BY that follows it. `partial`: input columns that some grouping set lacks,
+    which makes them NULL after grouping."""
     plan, scope = one_row(), Scope(outer=env.outer)
     if select.source is not None:
         plan, scope = env.bind_relation(select.source)
@@ -77,7 +82,9 @@ def bind_ordered_select(
     base = Environment(env, scope)
     if select.where is not None:
         plan = filtered(plan, select.where, replace(base, clause="WHERE"))
-    aggregates = Aggregates(grouped=select.group is not None and (select.group.all or bool(select.group.items)))
+    if partial:
+        base = replace(base, scope=scope.with_nullable(partial))
+    aggregates = Aggregates(grouped=select.group is not None and all(grouping_sets(select.group)))
     windows = Windows({name.name: window for name, window in select.windows})
     subqueries = Subqueries()
     base = replace(base, subqueries=subqueries)
@@ -96,6 +103,8 @@ def bind_ordered_select(
     rewrite: Rewrite = _same
     if grouped:
         grouping = bind_grouping(select.group, select.items, items, aliases, base)
+        if grouping.partial_columns - partial:
+            return bind_ordered_select(select, order, order_all, env, frozenset(grouping.partial_columns))
         references = {**after.references, **env_items.references}
         if subqueries.early:
             plan, place = placed_subqueries(plan, subqueries, sorted(subqueries.early), _same, select.span)
