@@ -39,9 +39,9 @@ from millstream.expressions.vectors import mask_of, on_arrays, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, BOOLEAN, INTEGER, VARCHAR, array
 
-_LIMIT = 2**31 - 1
+_LIMIT = 2**26
 #: No batch of arrays grows beyond so many elements.
-MAX_ELEMENTS = 2**31 - 1
+MAX_ELEMENTS = 2**27
 
 
 def _component(name: str, arguments: Sequence[Expression], position: int = 0) -> SqlType:

@@ -148,7 +148,7 @@ def _compiled_tokens(text: str) -> list[tuple[str, str, str]]:
 
 _NAMES = {"b": _MONTHS, "h": _MONTHS, "B": _MONTHS, "a": _DAYS, "A": _DAYS}
 _READ: dict[str, tuple[str, str]] = {
-    "Y": ("year", r"[+-]?\d{1,9}"), "C": ("century", r"\d{1,2}"), "y": ("short_year", r"\d{1,2}"),
+    "Y": ("year", r"[+-]\d{1,9}|\d{1,4}"), "C": ("century", r"\d{1,2}"), "y": ("short_year", r"\d{1,2}"),
     "m": ("month", r"\d{1,2}"),
     "d": ("day", r"\d{1,2}"), "e": ("day", r"\d{1,2}"), "j": ("day_of_year", r"\d{1,3}"), "H": ("hour", r"\d{1,2}"),
     "k": ("hour", r"\d{1,2}"), "I": ("hour12", r"\d{1,2}"), "l": ("hour12", r"\d{1,2}"), "M": ("minute", r"\d{1,2}"),
