@@ -48,6 +48,7 @@ class Worker:
         self.timeout_s = timeout_s
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def warm(self) -> None:
         """Have a process ready."""
@@ -93,6 +94,7 @@ class Worker:
     async def _ready_process(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
+        self._kill()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "millstream.manager.compile_worker",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
@@ -111,16 +113,25 @@ class Worker:
 
     def _kill(self) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
+        if process is None:
+            return
+        if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        ending = asyncio.create_task(_bury(process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End the process."""
-        process = self._process
         self._kill()
-        if process is not None:
-            await process.wait()
+        await asyncio.gather(*self._ending)
+
+
+async def _bury(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process, and of what connects it to this one."""
+    with contextlib.suppress(OSError):
+        await process.communicate()
 
 
 async def _receive(process: asyncio.subprocess.Process) -> dict[str, Any]:
