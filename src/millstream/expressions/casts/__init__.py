@@ -82,23 +82,23 @@ def _nested_conversion(source: SqlType, target: SqlType) -> Conversion:
     return _map_conversion(keys, items, arrow_type(target))
 
 
-def _explain_first(explanations: list[Callable[[Any], str] | None]) -> Callable[[Any], str] | None:
-    """Messages of members name no member values: the first member that may fail explains for all."""
-    found = [explain for explain in explanations if explain is not None]
-    if not found:
+def _explain_members(
+    members: list[Conversion], members_of: Callable[[Any], list[pa.Array]]
+) -> Callable[[Any], str] | None:
+    """The message of the first part of a value that does not convert; `members_of(value)`: its parts, one array a
+    conversion."""
+    if all(member.explain is None for member in members):
         return None
-    return lambda value: _first_message(found, value)
 
+    def explain(value: pa.Scalar) -> str:
+        for member, part in zip(members, members_of(value), strict=True):
+            _, failed = member.convert(part)
+            if failed is not None and failed.any():
+                assert member.explain is not None
+                return member.explain(part[int(np.argmax(failed))])
+        raise AssertionError("no part fails")
 
-def _first_message(explanations: list[Callable[[Any], str]], value: pa.Scalar) -> str:
-    members = value.values if isinstance(value, pa.LargeListScalar | pa.ListScalar) else [value]
-    for member in members:
-        for explain in explanations:
-            try:
-                return explain(member)
-            except (AttributeError, TypeError, ValueError):
-                continue
-    return f"Cannot convert {value}"
+    return explain
 
 
 def _owners(failed: Bools, offsets: Any, length: int) -> Bools:
@@ -131,16 +131,7 @@ def _array_conversion(element: Conversion, data_type: pa.DataType) -> Conversion
         converted = pa.Array.from_buffers(data_type, len(array), buffers, children=[inner])
         return converted, None if failed is None else _owners(failed, offsets, len(array))
 
-    def explain(value: pa.Scalar) -> str:
-        assert element.explain is not None
-        for member in value.values:
-            if member.is_valid:
-                _, failed = element.convert(pa.array([member.as_py()], member.type))
-                if failed is not None and failed.any():
-                    return element.explain(member)
-        raise AssertionError("no element fails")
-
-    return Conversion(convert, None if element.explain is None else explain)
+    return Conversion(convert, _explain_members([element], lambda value: [value.values]))
 
 
 def _map_conversion(keys: Conversion, items: Conversion, data_type: pa.DataType) -> Conversion:
@@ -158,7 +149,7 @@ def _map_conversion(keys: Conversion, items: Conversion, data_type: pa.DataType)
             return converted, None
         return converted, _owners(np.logical_or.reduce(failures), offsets, len(array))
 
-    return Conversion(convert, _explain_first([keys.explain, items.explain]))
+    return Conversion(convert, _explain_members([keys, items], lambda value: list(value.values.flatten())))
 
 
 def _struct_conversion(source: SqlType, target: SqlType) -> Conversion:
@@ -173,4 +164,8 @@ def _struct_conversion(source: SqlType, target: SqlType) -> Conversion:
         failures = [failed for _, failed in parts if failed is not None]
         return converted, np.logical_or.reduce(failures) if failures else None
 
-    return Conversion(convert, _explain_first([member.explain for member in members]))
+    return Conversion(convert, _explain_members(members, _fields_of))
+
+
+def _fields_of(value: pa.Scalar) -> list[pa.Array]:
+    return [pa.array([value[i]], value[i].type) for i in range(value.type.num_fields)]
