@@ -6,6 +6,7 @@ format are read when the pipeline starts. Configurations keep the attribute orde
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from typing import Any, NoReturn
@@ -141,9 +142,11 @@ class _Parser:
         name = transport.get("name")
         if not isinstance(name, str):
             self._bad_json("missing field `name` of `transport`")
-        if name not in INPUT_TRANSPORT_NAMES | OUTPUT_TRANSPORT_NAMES | INTERNAL_TRANSPORT_NAMES:
-            self._bad_json(f"unknown variant `{name}` of `transport`")
         wanted = INPUT_TRANSPORT_NAMES if self.kind == "table" else OUTPUT_TRANSPORT_NAMES
+        if name not in INPUT_TRANSPORT_NAMES | OUTPUT_TRANSPORT_NAMES | INTERNAL_TRANSPORT_NAMES:
+            near = difflib.get_close_matches(name, wanted, 1)
+            right = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(wanted))}"
+            self._bad_json(f"unknown variant `{name}` of `transport`: {right}")
         if name not in wanted:
             expected, got = ("input", "output") if self.kind == "table" else ("output", "input")
             shown = entry.get("name") or "<unnamed>"
