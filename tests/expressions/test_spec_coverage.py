@@ -51,6 +51,7 @@ INTERNAL: dict[str, str] = {
     "UNARY PLUS": "the unary plus",
     "ROW": "the constructor ROW(a, b)",
     "FIELD": "x.f",
+    "AS DECLARED": "parameters and results of SQL-defined functions",
     "WIDEN": "CHAR to VARCHAR without losing blanks",
     "SINGLE VALUE": "the value of a scalar sub-query",
     "UNITS": "an interval as a number of its unit",

@@ -136,7 +136,7 @@ STATEMENTS = [
     ("CREATE VIEW v AS WITH RECURSIVE x AS (SELECT 1) SELECT * FROM x", "Not supported",
      "RECURSIVE queries in WITH are not supported; use DECLARE RECURSIVE VIEW instead. "
      "See https://docs.feldera.com/sql/recursion"),
-    ("blah blah", "Error parsing SQL", 'Encountered "blah" at line 2, column 1.'),
+    ("blah blah", "Error parsing SQL", "Non-query expression encountered in illegal context"),
     ("CREATE VIEW v AS SELECT FROM t", "Error parsing SQL",
      "Incorrect syntax near the keyword 'FROM' at line 2, column 25."),
     ("CREATE VIEW v AS SELECT 'a' 'b'", "Error parsing SQL", "Encountered \"'b'\" at line 2, column 29."),

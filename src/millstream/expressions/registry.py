@@ -20,6 +20,7 @@ from millstream.expressions.functions import (
     comparison,
     conditional,
     datetime,
+    declared,
     formats,
     intervals,
     lambdas,
@@ -73,6 +74,7 @@ FUNCTIONS: dict[str, Function] = {
     **variants.FUNCTIONS,
     **lambdas.FUNCTIONS,
     **system.FUNCTIONS,
+    **declared.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(

@@ -92,6 +92,15 @@ class View:
 
 
 @dataclass(frozen=True)
+class Index:
+    """CREATE INDEX: the columns of a view that together are unique in it."""
+
+    name: str
+    view: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """A program that compiled. `views` are ordered so that each reads only tables and earlier views.
     `uses_now`: some view calls NOW()."""
@@ -99,6 +108,7 @@ class Program:
     tables: tuple[Table, ...]
     views: tuple[View, ...]
     uses_now: bool = False
+    indexes: tuple[Index, ...] = ()
 
     def table(self, name: str) -> Table | None:
         """The table with that canonical name."""

@@ -15,6 +15,7 @@ from millstream.sql.expressions import call, warn_of_call
 from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
 from millstream.sql.syntax import FunctionCall, Lambda, Node
+from millstream.sql.user_functions import bind_user_call
 from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call
 from millstream.types import Kind, SqlType
 from millstream.types.sql_type import BIGINT
@@ -50,6 +51,9 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
     if node.star:
         raise invalid(f"No match found for function signature {node.name.name}(*)", node.span)
     arguments = _positional(node, env)
+    function = env.context.catalog.functions.get(node.name.name)
+    if function is not None:
+        return bind_user_call(function, node, arguments, env)
     user = env.context.catalog.types.get(node.name.name)
     if user is not None:
         return _constructor(node, user, arguments)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from millstream.expressions.nodes import Expression
 from millstream.plan.nodes import Column, Schema
-from millstream.plan.program import Table, View
+from millstream.plan.program import Index, Table, View
 from millstream.sql.identifiers import needs_quotes
 from millstream.types import Kind, SqlType
 
@@ -23,6 +24,16 @@ ERROR_VIEW_SCHEMA: Schema = (
 )
 
 
+@dataclass(frozen=True)
+class UserFunction:
+    """A function defined by an expression: `body`, of type `returns`, over the parameters as columns."""
+
+    name: str
+    parameters: tuple[SqlType, ...]
+    returns: SqlType
+    body: Expression
+
+
 @dataclass
 class Catalog:
     """Grows as statements compile. `poisoned` holds names of failed declarations, `recursive` the columns of views that
@@ -33,6 +44,8 @@ class Catalog:
     types: dict[str, SqlType] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
     recursive: dict[str, Schema] = field(default_factory=dict)
+    functions: dict[str, UserFunction] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
 
     def declared(self, name: str) -> bool:
         """Whether a table, view or type has that name."""

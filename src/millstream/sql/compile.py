@@ -18,13 +18,39 @@ from millstream.sql.messages import Message, Poisoned, SqlError
 from millstream.sql.parser.statements import parse_program
 from millstream.sql.recursion import resolve_recursion
 from millstream.sql.source import Source
-from millstream.sql.statements import create_table, create_type, create_view, declare_recursive, other
+from millstream.sql.statements import (
+    create_function,
+    create_index,
+    create_table,
+    create_type,
+    create_view,
+    declare_recursive,
+    drop,
+    lateness,
+    other,
+    settings,
+)
+from millstream.sql.statements.create_index import check_indexed_connectors
 from millstream.sql.statements.create_table import check_foreign_keys
+from millstream.sql.statements.lateness import check_view_lateness
 from millstream.sql.statements.registry import compile_statement
-from millstream.sql.syntax import CreateTable, CreateType, CreateView, DeclareRecursiveView, Node, OtherStatement
+from millstream.sql.statements.settings import with_settings
+from millstream.sql.syntax import (
+    CreateAggregate,
+    CreateFunction,
+    CreateTable,
+    CreateType,
+    CreateView,
+    DeclareRecursiveView,
+    Node,
+    ViewLateness,
+)
 
 #: Importing these registers how each kind of query and statement is compiled.
-REGISTERED = (queries, create_table, create_type, create_view, declare_recursive, other)
+REGISTERED = (
+    queries, create_function, create_index, create_table, create_type, create_view, declare_recursive, drop, lateness,
+    other, settings,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,11 +76,14 @@ def compile_program(text: str, materialize_all: bool = False) -> CompileResult:
     for statement in compiled:
         if isinstance(statement, CreateTable):
             _guarded(check_foreign_keys, statement, context)
+    check_view_lateness([statement for statement in compiled if isinstance(statement, ViewLateness)], context)
+    check_indexed_connectors(context)
     if context.catalog.recursive and not context.failed:
         resolve_recursion(context)
     program = None if context.failed else _program(context, materialize_all)
-    messages = sorted(context.messages, key=lambda m: (m.warning, m.span.start_line, m.span.start_column))
-    return CompileResult(program, tuple(messages))
+    found = with_settings(context.messages, context)
+    messages = sorted(found, key=lambda m: (m.warning, m.span.start_line, m.span.start_column))
+    return CompileResult(program if all(m.warning for m in messages) else None, tuple(messages))
 
 
 def _compile(statement: Node, context: Context) -> bool:
@@ -83,11 +112,8 @@ def _guarded(action: object, statement: Node, context: Context) -> bool:
 
 
 def _declared_name(statement: Node) -> str | None:
-    if isinstance(statement, CreateTable | CreateView | CreateType | DeclareRecursiveView):
-        return statement.name.name
-    if isinstance(statement, OtherStatement) and statement.name is not None:
-        return statement.name.name
-    return None
+    declarations = CreateTable | CreateView | CreateType | DeclareRecursiveView | CreateFunction | CreateAggregate
+    return statement.name.name if isinstance(statement, declarations) else None
 
 
 # ---- the finished program ----
@@ -101,7 +127,8 @@ def _program(context: Context, materialize_all: bool) -> Program:
     if materialize_all:
         tables = tuple(replace(table, materialized=True) for table in tables)
         views = tuple(replace(view, materialized=not view.local) for view in views)
-    return Program(tables, views, uses_now=any(uses_now(view.plan) for view in views))
+    indexes = tuple(catalog.indexes.values())
+    return Program(tables, views, uses_now=any(uses_now(view.plan) for view in views), indexes=indexes)
 
 
 def _usage(views: tuple[View, ...]) -> Usage:

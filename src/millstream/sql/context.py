@@ -19,6 +19,8 @@ class Context:
     messages: list[Message] = field(default_factory=list)
     #: Where tables ("t") and their columns ("t.c") are declared
     places: dict[str, Span] = field(default_factory=dict)
+    #: The values of SET statements by name
+    settings: dict[str, str] = field(default_factory=dict)
 
     def warn(self, error_type: str, message: str, span: Span | None = None) -> None:
         """Report something suspicious; compilation goes on. Equal warnings are reported once."""

@@ -33,7 +33,7 @@ class Millstream(Dialect):
 
     class Tokenizer(tokens.Tokenizer):
         NESTED_COMMENTS = False
-        COMMENTS: ClassVar = ["--", ("/*", "*/")]
+        COMMENTS: ClassVar = ["--", "//", ("/*", "*/")]
         HEX_STRINGS: ClassVar = [("x'", "'"), ("X'", "'")]
         UNICODE_STRINGS: ClassVar = [("U&'", "'"), ("u&'", "'")]
         VAR_SINGLE_TOKENS: ClassVar = {"$"}
@@ -115,9 +115,14 @@ def _lexical_error(source: Source, error: TokenError) -> SqlError:
 
 
 def _join_unicode_identifiers(raw: list[Token]) -> list[Token]:
-    """`U&"d\\0061t\\0061"` reaches us as the word U, an operator & and a quoted name that touch: make them one name."""
+    """`U&"d\\0061t\\0061" [UESCAPE 'c']` reaches us as the word U, an operator & and a quoted name that touch: make
+    them one name."""
     result: list[Token] = []
-    for token in raw:
+    skip = 0
+    for position, token in enumerate(raw):
+        if skip:
+            skip -= 1
+            continue
         if (
             token.kind is TokenKind.QUOTED
             and len(result) >= 2
@@ -126,11 +131,16 @@ def _join_unicode_identifiers(raw: list[Token]) -> list[Token]:
             and result[-1].end + 1 == token.start
             and result[-2].end + 1 == result[-1].start
         ):
-            first = result[-2]
+            first, last, escape = result[-2], token, "\\"
             del result[-2:]
-            span = union(first.span, token.span)
-            text = decode_unicode(token.text, "\\", span)
-            token = Token(TokenKind.QUOTED, text, "", first.start, token.end, span)
+            following = raw[position + 1 : position + 3]
+            if len(following) == 2 and following[0].upper == "UESCAPE" and following[1].kind is TokenKind.STRING:
+                last, escape, skip = following[1], following[1].text, 2
+            span = union(first.span, last.span)
+            if len(escape) != 1:
+                raise SqlError("UESCAPE must be a single character", last.span, error_type="Error parsing SQL")
+            text = decode_unicode(token.text, escape, span)
+            token = Token(TokenKind.QUOTED, text, "", first.start, last.end, span)
         result.append(token)
     return result
 

@@ -473,13 +473,59 @@ class QueryStatement(Node):
 
 @dataclass(frozen=True, slots=True)
 class SetOption(Node):
+    """`value`: a Constant, or a Name for ON, OFF and the like."""
+
     name: Identifier
-    value: str
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFunction(Node):
+    """`body`: None for a function that is defined outside of the program."""
+
+    name: Identifier
+    parameters: tuple[tuple[Identifier, TypeName], ...]
+    returns: TypeName
+    body: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAggregate(Node):
+    name: Identifier
+    parameters: tuple[tuple[Identifier, TypeName], ...]
+    returns: TypeName
+    linear: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex(Node):
+    """`CREATE INDEX name ON relation (columns)`."""
+
+    name: Identifier
+    relation: Identifier
+    columns: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLateness(Node):
+    """`LATENESS view.column value`."""
+
+    view: Identifier
+    column: Identifier
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class DropStatement(Node):
+    """`kind`: TABLE or VIEW."""
+
+    kind: str
+    name: Identifier
+    if_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OtherStatement(Node):
-    """A statement of the dialect that this version does not build; `name`: of the object that it declares."""
+    """A statement that has no place in a program."""
 
     what: str
-    name: Identifier | None = None

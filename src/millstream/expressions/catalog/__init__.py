@@ -20,7 +20,10 @@ SCALARS = (OPERATORS, CONDITIONALS, NUMERIC, STRINGS, BINARY, TIMES, PERIODS, AR
 FAMILIES = (*SCALARS, AGGREGATES)
 
 INTERNAL = frozenset(
-    ("ROW", "FIELD", "WIDEN", "SINGLE VALUE", "UNITS", "TRUNC TO", "TIMESTAMP_DIFF_INTERVAL", "TUMBLE_START")
+    (
+        *("ROW", "FIELD", "WIDEN", "SINGLE VALUE", "UNITS", "TRUNC TO", "TIMESTAMP_DIFF_INTERVAL", "TUMBLE_START"),
+        "AS DECLARED",
+    )
 )
 """Registry entries that users do not call by name: constructors, and what syntax is rewritten to."""
 

@@ -77,6 +77,8 @@ class PrimaryParser(TypeParser):
             return special
         if token.kind is TokenKind.WORD and self.peek().upper == "(" and self._callable(token):
             return self._call()
+        if token.kind is TokenKind.QUOTED and self.peek().upper == "(":
+            return self._call()
         if token.upper in _NO_PARENTHESES:
             self.advance()
             return FunctionCall(token.span, Identifier(token.span, token.text.lower()))
@@ -340,6 +342,8 @@ class PrimaryParser(TypeParser):
 
     def _function_name(self) -> Identifier:
         token = self.advance()
+        if token.kind is TokenKind.QUOTED:
+            return Identifier(token.span, token.text, True)
         return Identifier(token.span, token.text.lower())
 
     def _call(self) -> Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from millstream.plan.program import Span
 from millstream.sql.dialect import TokenKind, tokenize
 from millstream.sql.messages import SqlError
-from millstream.sql.parser.queries import QueryParser
+from millstream.sql.parser.declarations import DeclarationParser
 from millstream.sql.source import Source
 from millstream.sql.syntax import (
     ColumnAttribute,
@@ -27,10 +27,14 @@ from millstream.sql.syntax import (
     OtherStatement,
     PropertyItem,
     QueryStatement,
-    SetOption,
 )
 
 _DECLARATIONS = ("TABLE", "VIEW", "TYPE", "FUNCTION", "AGGREGATE", "INDEX")
+#: Statements of SQL that a program has no use for.
+_FOREIGN = (
+    "DECLARE", "DROP", "UPDATE", "DELETE", "ALTER", "MERGE", "UPSERT", "TRUNCATE", "EXPLAIN", "DESCRIBE", "BEGIN",
+    "COMMIT", "ROLLBACK", "RESET", "CALL",
+)  # fmt: skip
 
 
 def parse_program(source: Source) -> tuple[list[Node], list[SqlError]]:
@@ -43,7 +47,7 @@ def parse_program(source: Source) -> tuple[list[Node], list[SqlError]]:
     return parser.program()
 
 
-class StatementParser(QueryParser):
+class StatementParser(DeclarationParser):
     """Adds `program`."""
 
     def program(self) -> tuple[list[Node], list[SqlError]]:
@@ -87,20 +91,24 @@ class StatementParser(QueryParser):
         if self.at("CREATE"):
             return self._create()
         if self.at("SET"):
-            return self._set()
+            return self.set_option()
         if self.at_any("INSERT", "REMOVE"):
             return self._skip(IgnoredStatement)
         if self.at("DECLARE", "RECURSIVE", "VIEW"):
             return self._declare_recursive()
-        if self.at_any("DECLARE", "LATENESS", "DROP", "UPDATE", "DELETE", "ALTER", "MERGE", "EXPLAIN", "DESCRIBE"):
+        if self.at("LATENESS"):
+            return self.view_lateness()
+        if self.at_any("DROP") and self.peek().upper in ("TABLE", "VIEW"):
+            return self.drop()
+        if self.at_any(*_FOREIGN):
             return self._skip(OtherStatement)
-        raise self.error()
+        raise self.no_query()
 
     def _skip(self, make: type[IgnoredStatement] | type[OtherStatement]) -> Node:
         """Read to the end of a statement that has no meaning here."""
         start = self.token.span
         what = self.token.upper
-        if what in ("DECLARE", "DROP") and self.peek().kind is TokenKind.WORD:
+        if what in ("ALTER", "DECLARE", "DROP", "TRUNCATE") and self.peek().kind is TokenKind.WORD:
             what += " " + self.peek().upper
         while not self.at_end() and not self.at(";"):
             self.advance()
@@ -119,27 +127,21 @@ class StatementParser(QueryParser):
                 raise SqlError(text, column.span, error_type="Not supported")
         return DeclareRecursiveView(span, name, columns)
 
-    def _set(self) -> Node:
-        start = self.advance().span
-        name = self.identifier()
-        self.expect("=")
-        value = self.advance().text
-        return SetOption(self.since(start), name, value)
-
     # ---- CREATE ----
 
     def _create(self) -> Node:
         start = self.expect("CREATE").span
         replace = self.at("OR", "REPLACE")
-        replace_span = self.since(self.token.span)
+        replace_span = self.token.span
         if replace:
             self.index += 2
-            replace_span = self.tokens[self.index - 1].span
+            replace_span = self.since(replace_span)
         kind = ""
         if self.at_any("LOCAL", "MATERIALIZED") and self.peek().upper == "VIEW":
             kind = self.advance().upper
         what = self.token.upper
-        if self.at("LINEAR", "AGGREGATE"):
+        linear = self.at("LINEAR", "AGGREGATE")
+        if linear:
             self.advance()
             what = "AGGREGATE"
         if what not in ("TABLE", "VIEW", "TYPE", "FUNCTION", "AGGREGATE", "INDEX"):
@@ -160,13 +162,11 @@ class StatementParser(QueryParser):
             return self._create_view(start, kind)
         if what == "TYPE":
             return self._create_type(start)
-        return self._skip_create(start, what)
-
-    def _skip_create(self, start: Span, what: str) -> Node:
-        name = self.identifier()
-        while not self.at_end() and not self.at(";"):
-            self.advance()
-        return OtherStatement(self.since(start), f"CREATE {what}", name)
+        if what == "FUNCTION":
+            return self.create_function(start)
+        if what == "AGGREGATE":
+            return self.create_aggregate(start, linear=linear)
+        return self.create_index(start)
 
     def _create_table(self, start: Span) -> Node:
         name = self.identifier()
@@ -228,6 +228,8 @@ class StatementParser(QueryParser):
         columns = self.parenthesised(self.identifier) if self.at("(") else ()
         properties = self._properties()
         self.expect("AS")
+        if not self.at_query():
+            raise self.no_query()
         query = self.query()
         return CreateView(self.since(start), name, query, kind, columns, properties)
 

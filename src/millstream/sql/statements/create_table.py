@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.evaluate import EvaluationError, evaluate_constant, is_deterministic
-from millstream.expressions.nodes import Expression, Literal
-from millstream.expressions.registry import build_call, build_cast
+from millstream.expressions.nodes import Expression
+from millstream.expressions.registry import build_cast
 from millstream.plan.program import Table, TableColumn
 from millstream.sql.binding import Environment, QueryEnvironment
 from millstream.sql.connectors import parse_connectors
@@ -16,6 +16,7 @@ from millstream.sql.messages import SqlError, not_yet
 from millstream.sql.normal_text import normal_text
 from millstream.sql.properties import boolean, declared_properties, integer
 from millstream.sql.statements.create_view import has_interval
+from millstream.sql.statements.lateness import bind_delay
 from millstream.sql.statements.names import check_relation_name
 from millstream.sql.statements.registry import check_new_name, compiles
 from millstream.sql.syntax import ColumnAttribute, ColumnDeclaration, CreateTable, Identifier
@@ -103,12 +104,8 @@ def _with_attribute(column: TableColumn, attribute: ColumnAttribute, context: Co
     shown = normal_text(attribute.value, context.source)
     if attribute.kind == "DEFAULT":
         return replace(column, default=_default(column, attribute, context), default_text=shown)
-    bound = _delay(column, attribute, context)
-    if attribute.kind == "WATERMARK":
-        raise not_yet("WATERMARK", attribute.span)
-    text = "LATENESS is recorded, but late rows are not dropped and state is not discarded"
-    context.warn("Not yet implemented", text, attribute.span)
-    return replace(column, lateness=bound, lateness_text=shown)
+    bind_delay(attribute.kind, column.name, column.type, attribute.value, context)
+    raise not_yet(f"{attribute.kind} of column '{column.name}'", attribute.span)
 
 
 def _bind_constant(attribute: ColumnAttribute, context: Context) -> Expression:
@@ -137,23 +134,6 @@ def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) 
         text = f"Cannot use {written} as default value for {shown}: {error}"
         raise SqlError(text, attribute.value.span) from None
     return default
-
-
-def _delay(column: TableColumn, attribute: ColumnAttribute, context: Context) -> Expression:
-    """A LATENESS or WATERMARK: a constant that can be subtracted from the column."""
-    value = _bind_constant(attribute, context)
-    assert attribute.value is not None
-    if not isinstance(value, Literal) or value.value is None:
-        raise SqlError(f"Illegal expression for {attribute.kind.lower()} value", attribute.value.span)
-    try:
-        if column.type.is_string:
-            raise TypeCheckError("strings have no distance")
-        build_call("-", [Literal(column.type, None), value])
-    except TypeCheckError:
-        shown = normal_text(attribute.value, context.source)
-        text = f"Cannot subtract {shown} from column '{column.name}' of type {column.type.sql()}"
-        raise SqlError(text, attribute.value.span) from None
-    return value
 
 
 # ---- keys ----
@@ -199,6 +179,10 @@ def _check_key_type(name: Identifier, sql_type: SqlType) -> None:
 
 def check_foreign_keys(statement: CreateTable, context: Context) -> None:
     """Foreign keys are checked when all tables are known, and not enforced on data. Raises SqlError."""
+    if context.places.get(statement.name.name) != statement.name.span or not statement.foreign_keys:
+        return
+    if statement.name.name not in context.catalog.tables:  # dropped
+        return
     own = {column.name: column for column in context.catalog.tables[statement.name.name].columns}
     for key in statement.foreign_keys:
         table = context.catalog.tables.get(key.table.name)
