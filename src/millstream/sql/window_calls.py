@@ -273,7 +273,7 @@ def _rows(bound: Literal, node: Node) -> int:
 def _distance(bound: Literal, key: SqlType | None, node: Node) -> int:
     """A distance in units of the order key's Arrow type."""
     assert key is not None
-    if key.kind is Kind.DECIMAL and key.precision > _MAX_DISTANCE_DIGITS:
+    if key.kind is Kind.DECIMAL and (key.precision or 0) > _MAX_DISTANCE_DIGITS:
         text = f"RANGE distances on a column of type '{key.sql()}': at most {_MAX_DISTANCE_DIGITS} digits"
         raise not_yet(text, node.span)
     if bound.type.kind in SHORT_INTERVALS:
