@@ -143,10 +143,10 @@ def test_an_edit_or_a_deletion_ends_a_compilation_nobody_waits_for(tmp_path: Pat
 def test_a_worker_that_dies_idle_is_replaced_before_it_is_needed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with compiling(tmp_path) as (_store, compiler):
-            await until(lambda: compiler.healthy, "the worker")
+            await until(lambda: compiler.worker.healthy, "the worker")
             await compiler.worker.warm()
             pid = worker_pid(compiler)
             os.kill(pid, signal.SIGKILL)
-            await until(lambda: compiler.healthy and worker_pid(compiler) != pid, "another worker")
+            await until(lambda: compiler.worker.healthy and worker_pid(compiler) != pid, "another worker")
 
     asyncio.run(scenario())
