@@ -31,7 +31,7 @@ def program(family: str) -> Program:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(schedule=schedules)
 def test_views_equal_the_query_over_the_tables(family: str, schedule: list[Step]) -> None:
     check(program(family), FAMILIES[family], schedule)

@@ -129,6 +129,12 @@ STATEMENTS = [
     ("CREATE VIEW error_view AS SELECT 1", "Duplicate declaration", "'error_view' already defined"),
     ("CREATE VIEW v AS SELECT INTERVAL 1 DAY AS i", "Unsupported column type",
      "Column 'i' of view 'v' has type 'INTERVAL DAY' which is currently not allowed in a view."),
+    (
+        "CREATE VIEW v AS SELECT x.a FROM t AS x LEFT JOIN t AS y ON x.a = y.a AND x.d > NOW() - INTERVAL 1 DAY",
+        "Not yet implemented",
+        "NOW() in a condition on both sides of an outer join\nYou can suggest support for this feature by filing an "
+        "issue at https://github.com/feldera/feldera/issues",
+    ),
     ("SELECT 1", "Not supported", "Raw 'SELECT' statements are not supported; did you forget to CREATE VIEW?"),
     ("CREATE TABLE IF NOT EXISTS z (a INT)", "Not supported", "IF NOT EXISTS not supported for CREATE TABLE"),
     ("CREATE OR REPLACE VIEW z AS SELECT 1", "Not supported", "OR REPLACE not supported for CREATE VIEW"),

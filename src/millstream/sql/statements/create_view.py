@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from millstream.plan.nodes import Column, Plan, Scan, Schema
+from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
 from millstream.plan.program import View
 from millstream.plan.rules import optimize
+from millstream.plan.walk import calls_function, nodes
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
 from millstream.sql.context import Context
@@ -40,6 +41,8 @@ def create_view(statement: CreateView, context: Context) -> None:
     if "emit_final" in properties:
         raise not_yet("View property 'emit_final'", properties["emit_final"].key_span)
     plan = optimize(plan)
+    if any(_joins_by_time(node) for node in nodes(plan)):
+        raise not_yet("NOW() in a condition on both sides of an outer join", statement.name.span)
     if plan.schema != schema:
         plan = replace(plan, schema=schema)
     if not _scans(plan):
@@ -93,6 +96,13 @@ def has_interval(sql_type: SqlType) -> bool:
         return any(has_interval(f.type) for f in sql_type.fields)
     parts = (sql_type.component, sql_type.key, sql_type.value)
     return any(part is not None and has_interval(part) for part in parts)
+
+
+def _joins_by_time(plan: Plan) -> bool:
+    """Whether time decides which rows of a join are padded; only the pairs of inner joins are looked at again."""
+    if not isinstance(plan, Join) or plan.kind is JoinKind.INNER or plan.residual is None:
+        return False
+    return calls_function(plan.residual, "NOW")
 
 
 def _scans(plan: Plan) -> bool:
