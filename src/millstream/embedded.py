@@ -19,7 +19,7 @@ from millstream.pipeline.adhoc import AdhocEngine
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.frames import FrameFormat, from_arrow, to_arrow
 from millstream.pipeline.publish import publish_table
-from millstream.pipeline.rows import changes_from_table
+from millstream.pipeline.rows import changes_from_table, invalid
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.plan.program import Program, Table, View
 from millstream.sql.compile import compile_program
@@ -65,6 +65,8 @@ class Pipeline:
         the row of the same key, and a deletion needs the key columns only. Raises MillstreamError `InvalidInput`.
         """
         target = self._table(table)
+        if delete and target.append_only and not target.primary_key:
+            raise invalid(f"table '{target.name}' is append-only: rows cannot be deleted from it")
         arrow = to_arrow(target, rows)
         operations = np.full(arrow.num_rows, Operation.DELETE, np.int8) if delete else None
         by_key = delete and bool(target.primary_key)

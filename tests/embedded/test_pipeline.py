@@ -194,6 +194,16 @@ def test_bad_rows_are_refused_and_change_nothing(rows: Any, message: str) -> Non
         assert contents(pipeline, "orders") == []
 
 
+def test_nothing_is_deleted_from_an_append_only_table() -> None:
+    sql = "CREATE TABLE t (a INT) WITH ('append_only' = 'true'); CREATE VIEW v AS SELECT a FROM t;"
+    with Pipeline(sql) as pipeline:
+        pipeline.push("t", [{"a": 1}])
+        with pytest.raises(MillstreamError, match="table 't' is append-only"):
+            pipeline.push("t", [{"a": 1}], delete=True)
+        pipeline.step()
+        assert contents(pipeline, "v") == [(1,)]
+
+
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with Pipeline(LOG) as pipeline:
         with pytest.raises(MillstreamError, match="there is no table 'logs'; the tables are: words"):

@@ -11,7 +11,19 @@ import pytest
 from millstream.errors import MillstreamError
 from millstream.pipeline import limits
 from millstream.pipeline.controller import Controller
-from tests.pipeline.support import ids, metrics, ndjson, running, simple_program, totals, wait, wait_processed
+from tests.pipeline.support import (
+    copy_view,
+    ids,
+    metrics,
+    ndjson,
+    program,
+    running,
+    simple_program,
+    table,
+    totals,
+    wait,
+    wait_processed,
+)
 
 RAW = {"update_format": "raw"}
 
@@ -95,6 +107,20 @@ def test_bad_records_are_reported_and_counted_and_good_ones_stay() -> None:
         assert status["metrics"]["total_bytes"] == len(body)
         assert controller.num_errors == 2
         assert totals(controller)["buffered_input_bytes"] == 0
+
+
+def test_a_deletion_from_an_append_only_table_is_a_bad_record_and_the_pipeline_goes_on() -> None:
+    body = b'{"insert":{"id":1}}\n{"delete":{"id":1}}\n{"insert":{"id":2}}\n'
+    with running(program(table(append_only=True), copy_view())) as controller:
+        request = controller.ingress_endpoint("t", "json", {"update_format": "insert_delete"})
+        request.push(body, end=True)
+        _, errors = request.finish()
+        assert errors
+        assert errors.num_errors == 1
+        assert "table 't' is append-only: records cannot be deleted from it" in errors.to_error().message
+        wait_processed(controller, 2)
+        assert ids(controller) == Counter([1, 2])
+        assert controller.input_stats(request.name)["metrics"]["num_parse_errors"] == 1
 
 
 def test_many_errors_keep_the_counter_exact_and_the_lists_short() -> None:

@@ -16,6 +16,7 @@ from millstream.connectors.base import InputConnector, OutputConnector
 from millstream.connectors.references import References
 from millstream.errors import MillstreamError, config_error
 from millstream.formats import build_encoder, build_parser
+from millstream.formats.append_only import AppendOnlyParser
 from millstream.formats.base import Encoder, Parser
 from millstream.formats.soft_delete import DELETED_METADATA, SoftDeleteParser
 from millstream.pipeline.connector_config import ConnectorConfig, parse_connector_config
@@ -115,6 +116,8 @@ def _build_input(
         if config.soft_delete:
             deleted = table_relation(table, DELETED_METADATA)
             parser = SoftDeleteParser(parser, build_parser(config.format_name, options, deleted, name))
+        if relation.append_only:
+            parser = AppendOnlyParser(parser, relation.name)
     return BuiltInput(name, relation.name, config, connector, parser)
 
 

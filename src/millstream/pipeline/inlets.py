@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream.formats import build_parser
+from millstream.formats.append_only import AppendOnlyParser
 from millstream.pipeline.control import terminating
 from millstream.pipeline.ingress import IngressEndpoint, ingress_name
 from millstream.pipeline.input_endpoint import InputKind
@@ -20,7 +21,10 @@ Changes = ChangeBatch | Sequence[ChangeBatch]
 def open_ingress(registry: Registry, table: str, format_name: str, config: Mapping[str, Any]) -> IngressEndpoint:
     """One request's way into a table, on the endpoint that all requests of its kind share."""
     name = ingress_name(table, format_name, config)
-    parser = build_parser(format_name, dict(config), registry.table(table, name), name)
+    relation = registry.table(table, name)
+    parser = build_parser(format_name, dict(config), relation, name)
+    if relation.append_only:
+        parser = AppendOnlyParser(parser, relation.name)
     with registry.control.lock:
         registry.check_ready()
         endpoint = registry.engine.inputs.get(name)

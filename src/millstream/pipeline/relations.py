@@ -23,6 +23,7 @@ def table_relation(table: Table, metadata: str | None = None) -> Relation:
         ),
         table.primary_key,
         table.case_sensitive,
+        append_only=table.append_only and not table.primary_key,
     )
 
 

@@ -21,9 +21,10 @@ class RelationColumn:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table (with its key columns, if any) or a view (`primary_key` empty)."""
+    """A table (with its key columns, if any) or a view (`primary_key` empty). `append_only`: rows are never deleted."""
 
     name: str
     columns: tuple[RelationColumn, ...]
     primary_key: tuple[int, ...] = ()
     case_sensitive: bool = False
+    append_only: bool = False
