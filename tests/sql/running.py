@@ -50,39 +50,35 @@ def _check_alone(script: Script, expectation: Expectation) -> list[str]:
 
 
 def _check_views(script: Script, views: dict[str, Expectation]) -> list[str]:
+    """Compare the views that are asked for after the same input together; later input may make them fail."""
+    problems: list[str] = []
+    for after in sorted({e.after for e in views.values()}):
+        problems.extend(_check_after(script, {n: e for n, e in views.items() if e.after == after}, after))
+    return problems
+
+
+def _check_after(script: Script, views: dict[str, Expectation], after: int) -> list[str]:
     """Compile the views together and compare them; one after the other when they fail together."""
-    if not views:
-        return []
     program, messages = _compile(script, {name: e.sql for name, e in views.items()})
+    texts = _errors(messages)
     problems: list[str] = []
     if program is not None:
+        blocks = script.inputs[:after]
         try:
-            for how in ("step by step", "in one step"):
+            for how, steps in (("step by step", [[block] for block in blocks]), ("in one step", [blocks])):
+                contents = _contents(program, script, steps)
+                for name, expectation in views.items():
+                    problems.extend(_check_rows(script, expectation, program, name, contents[name], how))
                 if problems:
                     break  # the same again
-                for after in sorted({e.after for e in views.values()}):
-                    problems.extend(_check_after(script, program, views, after, how))
             return problems
         except MillstreamError as error:
             texts = [error.message]
-    else:
-        texts = _errors(messages)
     if len(views) > 1:
         for name, expectation in views.items():
-            problems.extend(_check_views(script, {name: expectation}))
+            problems.extend(_check_after(script, {name: expectation}, after))
         return problems or [f"{script.path}: fails only as a whole: {texts}"]
     return [_problem(script, e, f"fails: {texts}") for e in views.values()]
-
-
-def _check_after(
-    script: Script, program: Program, views: dict[str, Expectation], after: int, how: str
-) -> Iterator[str]:
-    blocks = script.inputs[:after]
-    steps = [[block] for block in blocks] if how == "step by step" else [blocks]
-    contents = _contents(program, script, steps)
-    for name, expectation in views.items():
-        if expectation.after == after:
-            yield from _check_rows(script, expectation, program, name, contents[name], how)
 
 
 def _check_rows(
