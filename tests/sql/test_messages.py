@@ -184,8 +184,6 @@ STATEMENTS = [
      "Expected a boolean value for property 'materialized'"),
     ("CREATE TABLE z (a INT) WITH ('expected_size' = 'y')", "Compilation error",
      "Expected a numeric value for property 'expected_size'"),
-    ("CREATE TABLE z (a INT) WITH ('materialized' = 'true', 'materialized' = 'true')", "Duplicate key",
-     "property 'materialized' already declared"),
     ("CREATE TABLE user (a INT)", "Reserved name", "Name 'user' is reserved for the system"),
     ("CREATE TABLE abs (a INT)", "Reserved name", "Table 'abs' has the same name as a predefined function"),
     ("CREATE TYPE s AS ROW(x INT)", "Compilation error",
@@ -196,7 +194,7 @@ STATEMENTS = [
     ("CREATE TABLE z (x INT, FOREIGN KEY (x) REFERENCES t (a))", "Compilation error",
      "FOREIGN KEY column 'z.x' refers to column 't.a' which is not a PRIMARY KEY"),
     ("CREATE TABLE s (a INT NOT NULL PRIMARY KEY); CREATE TABLE z (x VARCHAR, FOREIGN KEY (x) REFERENCES s (a))",
-     "Compilation error", "FOREIGN KEY column 'z.x' has type VARCHAR which does not match the type INTEGER "
+     "Compilation error", "FOREIGN KEY column 'z.x' has type VARCHAR which does not match the type INT "
      "of the referenced column 's.a'"),
     ("CREATE TABLE z (x INT, FOREIGN KEY (y) REFERENCES t (a))", "Compilation error",
      "Table 'z' does not have a column named 'y'"),

@@ -24,6 +24,7 @@ _COUNTS = (
     "max_queued_records", "max_queued_bytes", "max_batch_size", "max_worker_batch_size",
     "max_output_buffer_size_records", "max_output_buffer_time_millis",
 )  # fmt: skip
+_FORMATS = ("json", "csv", "avro", "parquet", "raw")
 _FLAGS = ("paused", "enable_output_buffer", "send_snapshot", "soft_delete")
 
 
@@ -56,9 +57,10 @@ class _Parser:
         try:
             entries = json.loads(self.value.value)
         except ValueError as error:
-            self._bad_json(str(error))
+            self._bad_json(str(error), f"'connectors' is not legal JSON: {error}")
         if not isinstance(entries, list):
-            self._bad_json(f"invalid type: {_json_type(entries)}, expected a sequence")
+            reason = f"invalid type: {_json_type(entries)}, expected a sequence"
+            self._bad_json(reason, "Expected an array value for 'connectors'")
         found: dict[str, dict[str, Any]] = {}
         for position, entry in enumerate(entries):
             if not isinstance(entry, dict):
@@ -66,7 +68,8 @@ class _Parser:
             name = self._name(entry, position)
             endpoint = f"{self.relation}.{name}"
             if endpoint in found:
-                self._fail(f"relation '{self.relation}': connector name '{endpoint}' is not unique")
+                text = f"Two connectors for the same {self.kind} '{self.relation}' cannot have the same name: '{name}'"
+                self._fail(f"relation '{self.relation}': connector name '{endpoint}' is not unique\n{text}")
             found[endpoint] = self._complete(entry)
         return found
 
@@ -79,8 +82,10 @@ class _Parser:
             f"which is invalid: {reason}"
         )
 
-    def _bad_json(self, reason: str) -> NoReturn:
-        self._invalid(f"deserialization failed: {reason} (position is within the string itself)")
+    def _bad_json(self, reason: str, summary: str = "") -> NoReturn:
+        """`summary`: the same in the words of the SQL compiler, where both compiler and manager find the mistake."""
+        text = f"deserialization failed: {reason} (position is within the string itself)"
+        self._invalid(f"{text}\n{summary}" if summary else text)
 
     def _name(self, entry: dict[str, Any], position: int) -> str:
         if entry.get("name") is None:
@@ -89,7 +94,8 @@ class _Parser:
             return f"unnamed-{position}"
         name = entry["name"]
         if not isinstance(name, str):
-            self._bad_json(f"invalid type for 'name': {_json_type(name)}, expected a string")
+            reason = f"invalid type for 'name': {_json_type(name)}, expected a string"
+            self._bad_json(reason, 'Expected a string value for the connector "name" property')
         if not name:
             self._invalid(f"connector name '{name}' is not valid: name must not be empty")
         if len(name) > _MAX_NAME:
@@ -156,6 +162,9 @@ class _Parser:
             )
         if not isinstance(transport.get("config", {}), (dict, type(None))):
             self._bad_json("field `config` of `transport` must be an object")
+        if "skip_unused_columns" in (transport.get("config") or {}) or "skip_unused_columns" in entry:
+            text = f"'skip_unused_columns' of a connector is deprecated; use the property of table '{self.relation}'"
+            self.context.warn("Deprecated connector property", text, self.value.value_span)
         return transport
 
     def _format(self, entry: dict[str, Any]) -> dict[str, Any] | None:
@@ -164,6 +173,10 @@ class _Parser:
             return None
         if not isinstance(chosen, dict) or not isinstance(chosen.get("name"), str):
             self._bad_json("field `format` must be an object with a `name`")
+        if chosen["name"] not in _FORMATS:
+            shown = entry.get("name") or "<unnamed>"
+            text = f"Connector '{shown}' of {self.kind} '{self.relation}' has the unknown format '{chosen['name']}'"
+            self.context.warn("Unknown format", text, self.value.value_span)
         return {"name": chosen["name"], "config": chosen.get("config") or {}}
 
     def _optional_text(self, entry: dict[str, Any], key: str) -> str | None:

@@ -31,6 +31,9 @@ class Context:
     def report(self, error: SqlError) -> None:
         """Report an error; the program will not compile."""
         self.messages.append(self._message(error.span, False, error.error_type, error.message))
+        if error.also is not None:
+            text, span = error.also
+            self.messages.append(self._message(span, False, error.error_type, text))
 
     @property
     def failed(self) -> bool:

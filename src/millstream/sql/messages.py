@@ -49,6 +49,8 @@ class SqlError(Exception):
         self.error_type = error_type
         #: The object whose declaration a syntax error ended.
         self.declares: str | None = None
+        #: Where else to look: a second message of the same type, and its place.
+        self.also: tuple[str, Span] | None = None
         self.message = place(self.span) + message if positioned else message
 
 

@@ -16,7 +16,9 @@ def declared_properties(items: tuple[PropertyItem, ...], known: Collection[str],
         key = item.key.text
         if key in found:
             text = f"property '{key}' already declared"
-            raise SqlError(text, item.key.span, error_type="Duplicate key")
+            error = SqlError(text, item.key.span, error_type="Duplicate key")
+            error.also = ("Previous declaration", found[key].key_span)
+            raise error
         if key not in known:
             raise SqlError(f"Unknown {kind} property '{key}'", item.key.span)
         found[key] = Property(item.value.text, item.key.span, item.value.span)

@@ -76,7 +76,8 @@ class DeclarationParser(QueryParser):
         start = self.expect("SET").span
         name = self.identifier()
         self.expect("=")
-        return SetOption(self.since(start), name, self._setting())
+        value = self._setting()
+        return SetOption(self.since(start), name, value)
 
     def _setting(self) -> Node:
         token = self.token

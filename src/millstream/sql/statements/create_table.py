@@ -50,6 +50,7 @@ def create_table(statement: CreateTable, context: Context) -> None:
         boolean(flag, properties.get(flag))
     integer("expected_size", properties.get("expected_size"))
     key = _primary_key(statement, columns)
+    _refuse_delays(statement)
     context.catalog.tables[statement.name.name] = Table(
         statement.name.name,
         columns,
@@ -104,8 +105,10 @@ def _with_attribute(column: TableColumn, attribute: ColumnAttribute, context: Co
     shown = normal_text(attribute.value, context.source)
     if attribute.kind == "DEFAULT":
         return replace(column, default=_default(column, attribute, context), default_text=shown)
-    bind_delay(attribute.kind, column.name, column.type, attribute.value, context)
-    raise not_yet(f"{attribute.kind} of column '{column.name}'", attribute.span)
+    bound = bind_delay(attribute.kind, column.name, column.type, attribute.value, context)
+    if attribute.kind == "LATENESS":
+        return replace(column, lateness=bound, lateness_text=shown)
+    return replace(column, watermark=bound, watermark_text=shown)
 
 
 def _bind_constant(attribute: ColumnAttribute, context: Context) -> Expression:
@@ -134,6 +137,17 @@ def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) 
         text = f"Cannot use {written} as default value for {shown}: {error}"
         raise SqlError(text, attribute.value.span) from None
     return default
+
+
+def _refuse_delays(statement: CreateTable) -> None:
+    """Late rows are not dropped, and early ones not withheld: a table that needs it cannot be had."""
+    found = [(c.name.name, a) for c in statement.columns for a in c.attributes if a.kind in ("LATENESS", "WATERMARK")]
+    watermarks = [attribute for _, attribute in found if attribute.kind == "WATERMARK"]
+    if len(watermarks) > 1:
+        text = "More than 1 watermark per table not yet supported"
+        raise SqlError(text, watermarks[1].span, error_type="Not yet implemented")
+    for name, attribute in found:
+        raise not_yet(f"{attribute.kind} of column '{name}'", attribute.span)
 
 
 # ---- keys ----
@@ -226,10 +240,14 @@ def _check_foreign_key(
         first, second = own[mine.name].type, other[target.name].type
         if not first.same_apart_from_nullability(second):
             text = (
-                f"FOREIGN KEY column '{name.name}.{mine.name}' has type {first.sql()} which does not match "
-                f"the type {second.sql()} of the referenced column '{table.name}.{target.name}'"
+                f"FOREIGN KEY column '{name.name}.{mine.name}' has type {_short(first)} which does not match "
+                f"the type {_short(second)} of the referenced column '{table.name}.{target.name}'"
             )
             raise SqlError(text, mine.span)
     if len(key) != len(targets):
         text = f"The PRIMARY KEY of table '{table.name}' does not match the FOREIGN KEY of '{name.name}'"
         raise SqlError(text, names[0].span)
+
+
+def _short(sql_type: SqlType) -> str:
+    return "INT" if sql_type.kind is Kind.INTEGER else sql_type.sql()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
-from millstream.plan.program import View
+from millstream.plan.program import Property, View
 from millstream.plan.rules import optimize
+from millstream.plan.walk import uses_now
 from millstream.plan.walk import calls_function, nodes
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
@@ -39,7 +40,7 @@ def create_view(statement: CreateView, context: Context) -> None:
         text = "'materialized' property is not used for views, please use 'CREATE MATERIALIZED VIEW' instead"
         context.warn("Materialized property not used", text, properties["materialized"].key_span)
     if "emit_final" in properties:
-        raise not_yet("View property 'emit_final'", properties["emit_final"].key_span)
+        _check_emit_final(statement, properties["emit_final"], schema, plan)
     plan = optimize(plan)
     if any(_joins_by_time(node) for node in nodes(plan)):
         raise not_yet("NOW() in a condition on both sides of an outer join", statement.name.span)
@@ -59,6 +60,23 @@ def create_view(statement: CreateView, context: Context) -> None:
         properties=properties,
         connectors=parse_connectors(statement.name, "view", properties, context),
     )
+
+
+def _check_emit_final(statement: CreateView, value: Property, schema: Schema, plan: Plan) -> None:
+    """Raises for the column that `emit_final` names: no relation has a waterline, as none has LATENESS."""
+    name, column = statement.name.name, value.value
+    if column.isdecimal():
+        if int(column) >= len(schema):
+            text = f"View '{name}' does not have a column with number {column}"
+            raise SqlError(text, value.value_span, error_type="Illegal column number")
+        column = schema[int(column)].name
+    elif all(c.name != column for c in schema):
+        text = f"Column '{column}' not found in '{name}'"
+        raise SqlError(text, value.value_span, error_type="Illegal column name")
+    if uses_now(plan):
+        raise not_yet("View property 'emit_final'", value.key_span)
+    text = f"Could not infer a waterline for column {name}.{column} which has an 'emit_final' annotation"
+    raise SqlError(text, value.value_span)
 
 
 def _named(statement: CreateView, plan: Plan) -> Schema:
