@@ -7,8 +7,7 @@ from dataclasses import replace
 from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
 from millstream.plan.program import Property, View
 from millstream.plan.rules import optimize
-from millstream.plan.walk import uses_now
-from millstream.plan.walk import calls_function, nodes
+from millstream.plan.walk import calls_function, nodes, uses_now
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
 from millstream.sql.context import Context
