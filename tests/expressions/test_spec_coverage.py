@@ -52,6 +52,7 @@ INTERNAL: dict[str, str] = {
     "ROW": "the constructor ROW(a, b)",
     "FIELD": "x.f",
     "AS DECLARED": "parameters and results of SQL-defined functions",
+    "FIELD NAMES": "jsonstring_as_<type>",
     "WIDEN": "CHAR to VARCHAR without losing blanks",
     "SINGLE VALUE": "the value of a scalar sub-query",
     "UNITS": "an interval as a number of its unit",

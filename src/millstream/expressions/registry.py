@@ -23,6 +23,7 @@ from millstream.expressions.functions import (
     declared,
     formats,
     intervals,
+    json_structs,
     lambdas,
     logic,
     numeric,
@@ -75,6 +76,7 @@ FUNCTIONS: dict[str, Function] = {
     **lambdas.FUNCTIONS,
     **system.FUNCTIONS,
     **declared.FUNCTIONS,
+    **json_structs.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(

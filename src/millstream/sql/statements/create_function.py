@@ -11,7 +11,7 @@ from typing import Any
 
 from millstream.expressions.aggregates import is_aggregate
 from millstream.expressions.errors import TypeCheckError
-from millstream.expressions.nodes import Expression
+from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call, build_cast, is_scalar_function
 from millstream.sql.binding import Aggregates, Environment, QueryEnvironment, Subqueries, Windows, at_place
 from millstream.sql.catalog import UserFunction
@@ -142,4 +142,5 @@ def _external_body(
     if target.kind is not Kind.STRUCT or not target.same_apart_from_nullability(returns):
         text = f"Function '{name}' should return '{name.removeprefix(_JSON)}'"
         raise SqlError(text, statement.returns.span, error_type="Incorrect signature")
-    raise not_yet(f"Function '{name}' without a body", statement.span)
+    parsed = build_call("PARSE_JSON", [ColumnRef(parameters[0], 0)])
+    return build_cast(build_call("FIELD NAMES", [parsed], (target,)), returns)
