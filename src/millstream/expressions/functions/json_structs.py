@@ -1,7 +1,7 @@
 """The internal FIELD NAMES: objects in a VARIANT under the names that the fields of a struct have (sql.md §2.4).
 
-`jsonstring_as_<type>` reads JSON whose keys match the fields in any case, while casts of VARIANTs match exactly. Keys are
-renamed value by value, like the JSON was parsed before.
+`jsonstring_as_<type>` reads JSON whose keys match the fields in any case, while casts of VARIANTs match exactly. Keys
+are renamed value by value, as the JSON was parsed before.
 """
 
 from __future__ import annotations
