@@ -12,6 +12,7 @@ from millstream.sql.binding import Environment, QueryEnvironment, binds_query
 from millstream.sql.catalog import derived_column
 from millstream.sql.messages import invalid
 from millstream.sql.syntax import SetOperation, ValuesQuery
+from millstream.types import Kind
 
 
 @binds_query(SetOperation)
@@ -88,7 +89,9 @@ def _values(node: ValuesQuery, env: QueryEnvironment) -> Plan:
         try:
             common = least_restrictive([cell.type for cell in cells])
         except TypeCheckError:
-            raise invalid("Values passed to VALUES operator must have compatible types", node.span) from None
+            unequal = len({len(cell.type.fields) for cell in cells if cell.type.kind is Kind.STRUCT}) > 1
+            text = "Values passed to VALUES operator must have compatible types"
+            raise invalid("Unequal number of entries in ROW expressions" if unequal else text, node.span) from None
         columns.append([coerce(cell, common.with_nullable(cell.type.nullable)) for cell in cells])
     schema = tuple(
         derived_column(f"EXPR${i}", cells[0].type.with_nullable(any(c.type.nullable for c in cells)))
