@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from millstream.expressions.errors import TypeCheckError, cannot_apply, signature_text, type_text, wrong_count
 from millstream.expressions.nodes import Expression, substitute
 from millstream.expressions.registry import build_call, coerce
-from millstream.sql.binding import Environment, at_place
+from millstream.sql.binding import Environment
 from millstream.sql.catalog import UserFunction
 from millstream.sql.messages import invalid
 from millstream.sql.syntax import FunctionCall
@@ -24,26 +24,31 @@ def bind_user_call(
         raise invalid(wrong_count(function.name, str(len(function.parameters))).message, node.span)
     given: dict[int, Expression] = {}
     for position, (argument, parameter) in enumerate(zip(arguments, function.parameters, strict=True)):
-        try:
-            if not _takes(parameter, argument.type):
-                form = signature_text(function.name, [type_text(p) for p in function.parameters])
-                message = f"{cannot_apply(function.name, arguments).message}. Supported form(s): {form}"
-                raise TypeCheckError(message)
-            converted = coerce(argument, parameter)
-            if argument.type.nullable and not parameter.nullable:
-                text = (
-                    f"Argument {position} is nullable, while '{function.name}' expects a not nullable value; "
-                    "this may cause a runtime crash"
-                )
-                env.context.warn("Nullable argument", text, node.arguments[position].span)
-            given[position] = build_call("AS DECLARED", [converted], (parameter,))
-        except TypeCheckError as error:
-            raise at_place(error, node.span) from None
+        converted = _converted(argument, parameter)
+        if converted is None:
+            form = signature_text(function.name, [type_text(p) for p in function.parameters])
+            mismatch = cannot_apply(function.name, arguments)
+            raise invalid(f"{mismatch.message}. Supported form(s): {form}", node.span)
+        if argument.type.nullable and not parameter.nullable:
+            text = (
+                f"Argument {position} is nullable, while '{function.name}' expects a not nullable value; "
+                "this may cause a runtime crash"
+            )
+            env.context.warn("Nullable argument", text, node.arguments[position].span)
+        given[position] = build_call("AS DECLARED", [converted], (parameter,))
     return substitute(function.body, given)
 
 
+def _converted(argument: Expression, parameter: SqlType) -> Expression | None:
+    """The argument as the parameter's type; None: it is not converted without being asked to."""
+    try:
+        return coerce(argument, parameter) if _takes(parameter, argument.type) else None
+    except TypeCheckError:
+        return None
+
+
 def _takes(parameter: SqlType, argument: SqlType) -> bool:
-    """Whether an argument is converted to a parameter's type without being asked to."""
+    """Whether the kinds of types fit; whether values can be converted is for `coerce` to say."""
     if argument.kind is Kind.NULL or argument.same_apart_from_nullability(parameter):
         return True
     if parameter.kind is Kind.VARIANT:
@@ -52,7 +57,7 @@ def _takes(parameter: SqlType, argument: SqlType) -> bool:
         if getattr(argument, family) and getattr(parameter, family):
             return True
     if argument.is_interval and parameter.is_interval:
-        return True  # `coerce` refuses those that cannot be converted
+        return True
     if argument.kind is Kind.DATE and parameter.kind in _TIMES:
         return True
     return argument.is_nested and argument.kind is parameter.kind

@@ -16,6 +16,8 @@ def create_type(statement: CreateType, context: Context) -> None:
     """Adds the type to the catalog."""
     check_new_name(statement.name, context)
     name = statement.name.name
+    if name in context.catalog.functions:
+        raise SqlError(f"'{name}' already defined", statement.name.span, error_type="Duplicate declaration")
     if statement.type is not None:
         if statement.type.name == "ROW":
             text = (
