@@ -15,6 +15,7 @@ from millstream.sql.expressions import call, warn_of_call
 from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
 from millstream.sql.syntax import FunctionCall, Lambda, Node
+from millstream.sql.time_windows import GROUP_WINDOWS, bind_group_window
 from millstream.sql.user_functions import bind_user_call
 from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call
 from millstream.types import Kind, SqlType
@@ -43,8 +44,8 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
         raise _nulls_error(node, name)
     if node.name.name in env.context.catalog.poisoned:
         raise Poisoned
-    if name in ("TUMBLE_START", "TUMBLE_END", "HOP_START", "HOP_END", "TUMBLE", "HOP", "SESSION"):
-        raise invalid(f"Call to auxiliary group function '{name}' must have matching call to group function", node.span)
+    if name in GROUP_WINDOWS:
+        return bind_group_window(node, name, env)
     if name == "CONNECTOR_METADATA" and env.clause != "DEFAULT":
         text = "Calls to function 'connector_metadata' are only allowed in DEFAULT column initializers"
         raise invalid(text, node.span)

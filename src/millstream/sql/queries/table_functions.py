@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millstream.expressions.nodes import ColumnRef, Expression, Literal
+from millstream.expressions.nodes import ColumnRef
 from millstream.plan.nodes import Column, Hop, Plan, Project
-from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
-from millstream.sql.expressions import call
 from millstream.sql.messages import SqlError, invalid
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.from_clause import scan
 from millstream.sql.queries.session import session_plan
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import FunctionCall, Identifier, Name, Node, Subquery, TableArgument, TableFunction
-from millstream.types import Kind, SqlType
-from millstream.types.sql_type import SHORT_INTERVALS
+from millstream.sql.time_windows import tumble_bounds, window_length
+from millstream.types import Kind
 
 _PARAMETERS = {
     "TUMBLE": ("DATA", "TIMECOL", "SIZE", "OFFSET"),
@@ -26,7 +24,6 @@ _PARAMETERS = {
 _KEYED_SESSION = ("DATA", "TIMECOL", "KEY", "SIZE")
 _REQUIRED = {"TUMBLE": 3, "HOP": 4, "SESSION": 3}
 _TIMES = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ)
-_ADJECTIVE = {"TUMBLE": "Tumbling", "HOP": "Hopping", "SESSION": "Session"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,11 @@ def _arguments(name: str, call_node: FunctionCall, env: QueryEnvironment) -> _Wi
         raise _count_error(name, call_node)
     plan = _data(given["DATA"], env)
     column = _descriptor(given["TIMECOL"], plan)
-    lengths = {key: _length(name, key, given[key], env) for key in parameters[2:] if key in given and key != "KEY"}
+    lengths = {
+        key: window_length(name, key, given[key], Environment(env, clause=name))
+        for key in parameters[2:]
+        if key in given and key != "KEY"
+    }
     time_type = plan.schema[column].type
     if time_type.kind not in _TIMES:
         shown = ", ".join(f"<{time_type.sql()}>" if key == "TIMECOL" else f"<{key}>" for key in given)
@@ -105,19 +106,6 @@ def _descriptor(node: Node, plan: Plan) -> int:
     raise invalid(f"Unknown identifier '{column.name}'", column.span)
 
 
-def _length(name: str, key: str, node: Node, env: QueryEnvironment) -> int:
-    """A window length in microseconds."""
-    bound = Environment(env, clause=name).bind(node)
-    if bound.type.kind not in SHORT_INTERVALS:
-        text = f"{_ADJECTIVE[name]} window intervals must be 'short' SQL intervals (days and lower)"
-        raise SqlError(text, node.span, error_type="Not supported")
-    if not isinstance(bound, Literal) or bound.value is None:
-        raise SqlError(f"{_ADJECTIVE[name]} window interval must be a constant", node.span, error_type="Not supported")
-    if key != "OFFSET" and bound.value <= 0:
-        raise SqlError(f"{_ADJECTIVE[name]} window interval must be positive", node.span, error_type="Not supported")
-    return int(bound.value)
-
-
 def _tumble(windows: _Windows, node: FunctionCall, env: QueryEnvironment) -> Plan:
     schema = windows.plan.schema
     time = ColumnRef(schema[windows.column].type, windows.column)
@@ -128,13 +116,6 @@ def _tumble(windows: _Windows, node: FunctionCall, env: QueryEnvironment) -> Pla
     added = (Column("window_start", start.type), Column("window_end", end.type))
     passed = tuple(ColumnRef(c.type, i) for i, c in enumerate(schema))
     return Project(schema + added, windows.plan, (*passed, start, end))
-
-
-def tumble_bounds(time: Expression, size_us: int, offset_us: int, span: Span) -> tuple[Expression, Expression]:
-    """Start and end of the tumbling window that holds a time."""
-    start = call("TUMBLE_START", [time], span, (size_us, offset_us))
-    size = Literal(SqlType(Kind.INTERVAL_DAY_SECOND, nullable=False), size_us)
-    return start, call("+", [start, size], span)
 
 
 def _hop(windows: _Windows) -> Plan:
