@@ -13,7 +13,7 @@ from millstream.sql.queries.from_clause import scan
 from millstream.sql.queries.session import session_plan
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import FunctionCall, Identifier, Name, Node, Subquery, TableArgument, TableFunction
-from millstream.sql.time_windows import tumble_bounds, window_length
+from millstream.sql.time_windows import tumble_bounds, warn_of_nullable, window_length
 from millstream.types import Kind
 
 _PARAMETERS = {
@@ -109,9 +109,7 @@ def _descriptor(node: Node, plan: Plan) -> int:
 def _tumble(windows: _Windows, node: FunctionCall, env: QueryEnvironment) -> Plan:
     schema = windows.plan.schema
     time = ColumnRef(schema[windows.column].type, windows.column)
-    if time.type.nullable:
-        text = "TUMBLE applied to nullable value; a NULL value in this column will cause a run-time error"
-        env.context.warn("TUMBLE applied to nullable value", text, node.span)
+    warn_of_nullable(time, node.span, Environment(env))
     start, end = tumble_bounds(time, windows.lengths["SIZE"], windows.lengths.get("OFFSET", 0), node.span)
     added = (Column("window_start", start.type), Column("window_end", end.type))
     passed = tuple(ColumnRef(c.type, i) for i, c in enumerate(schema))
