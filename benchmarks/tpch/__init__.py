@@ -1,0 +1,1 @@
+"""TPC-H, kept incrementally: data, queries, and how they are run."""
