@@ -16,22 +16,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Ints = npt.NDArray[np.int64]
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 START, END = 8035, 10440  # 1992-01-01 and 1998-08-02, in days since 1970
 TODAY = 9298  # 1995-06-17
-NATIONS = (
+NATIONS = _words(
     "ALGERIA ARGENTINA BRAZIL CANADA EGYPT ETHIOPIA FRANCE GERMANY INDIA INDONESIA IRAN IRAQ JAPAN JORDAN KENYA "
     "MOROCCO MOZAMBIQUE PERU CHINA ROMANIA SAUDI_ARABIA VIETNAM RUSSIA UNITED_KINGDOM UNITED_STATES"
-).split()
+)
 REGION_OF_NATION = (0, 1, 1, 1, 4, 0, 3, 3, 2, 2, 4, 4, 2, 4, 0, 0, 0, 1, 2, 3, 4, 2, 3, 3, 1)
 REGIONS = ("AFRICA", "AMERICA", "ASIA", "EUROPE", "MIDDLE EAST")
-COLORS = (
+COLORS = _words(
     "almond antique aquamarine azure beige bisque black blanched blue blush brown burlywood burnished chartreuse "
     "chiffon chocolate coral cornflower cornsilk cream cyan dark deep dim dodger drab firebrick floral forest frosted "
     "gainsboro ghost goldenrod green grey honeydew hot hotpink indian ivory khaki lace lavender lawn lemon light lime "
     "linen magenta maroon medium metallic midnight mint misty moccasin navajo navy olive orange orchid pale papaya "
     "peach peru pink plum powder puff purple red rose rosy royal saddle salmon sandy seashell sienna sky slate smoke "
     "snow spring steel tan thistle tomato turquoise violet wheat white yellow"
-).split()
+)
 TYPES = (
     ("STANDARD", "SMALL", "MEDIUM", "LARGE", "ECONOMY", "PROMO"),
     ("ANODIZED", "BURNISHED", "PLATED", "POLISHED", "BRUSHED"),
@@ -45,11 +51,11 @@ SEGMENTS = ("AUTOMOBILE", "BUILDING", "FURNITURE", "MACHINERY", "HOUSEHOLD")
 PRIORITIES = ("1-URGENT", "2-HIGH", "3-MEDIUM", "4-NOT SPECIFIED", "5-LOW")
 INSTRUCTIONS = ("DELIVER IN PERSON", "COLLECT COD", "NONE", "TAKE BACK RETURN")
 MODES = ("REG AIR", "AIR", "RAIL", "SHIP", "TRUCK", "MAIL", "FOB")
-WORDS = (
+WORDS = _words(
     "the furiously quickly carefully special pending express final ironic regular silent bold even accounts deposits "
     "requests packages foxes theodolites pinto beans instructions dependencies sleep haggle nag wake cajole detect "
     "integrate among above across against according to slyly blithely daringly"
-).split()
+)
 COMMENTS = 4_000
 
 

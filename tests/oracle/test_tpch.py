@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-
 from benchmarks.tpch.generate import Data, generate
 from benchmarks.tpch.schedule import QUERIES, Oracle, Step, compiled, difference, load_steps, refresh_steps
+
 from millstream.circuit.circuit import Circuit
 from millstream.errors import MillstreamError
 
