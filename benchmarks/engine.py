@@ -184,7 +184,7 @@ def group_by_text_throughput() -> Measurements:
     return throughput(GROUP_BY_TEXT)
 
 
-@case("Filter and projection", "rows/s", target=20_000_000)
+@case("Filter and projection", "rows/s")
 def filter_throughput() -> Measurements:
     """Orders in steps of 100,000 rows through WHERE and an addition, to the consolidated change of the view."""
     return throughput(FILTER)
