@@ -277,7 +277,9 @@ class QueryParser(ExpressionParser):
                 text = f"Currently only LEFT {modifier} joins are supported."
                 raise self.syntax_error(text, self.tokens[self.index - 1].span)
             return str(modifier), natural
-        if natural or self.at("ASOF", "JOIN"):
+        if self.at("ASOF", "JOIN"):
+            raise self.syntax_error("Currently only LEFT ASOF joins are supported.", self.token.span)
+        if natural:
             raise self.error(expected='"JOIN"')
         return "", False
 

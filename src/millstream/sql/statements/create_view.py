@@ -99,20 +99,30 @@ def _named(statement: CreateView, plan: Plan) -> Schema:
 
 
 def check_storable(sql_type: SqlType, column: str, owner: str, kind: str, statement: CreateView) -> None:
-    """Intervals may not leave the program."""
+    """Intervals, and arrays whose elements have no type, may not leave the program."""
+    if _has_untyped_array(sql_type):
+        text = "Could not infer a type for array elements; please specify it using CAST(array AS X ARRAY)"
+        raise SqlError(text, statement.name.span)
     if has_interval(sql_type):
         text = f"Column '{column}' of {owner} has type '{sql_type.sql()}' which is currently not allowed in a {kind}."
         raise SqlError(text, statement.name.span, error_type="Unsupported column type")
 
 
+def _has_untyped_array(sql_type: SqlType) -> bool:
+    if sql_type.kind is Kind.ARRAY and sql_type.component is not None and sql_type.component.kind is Kind.NULL:
+        return True
+    return any(_has_untyped_array(part) for part in _parts(sql_type))
+
+
 def has_interval(sql_type: SqlType) -> bool:
     """Whether a type is or contains an interval."""
-    if sql_type.is_interval:
-        return True
-    if sql_type.kind is Kind.STRUCT:
-        return any(has_interval(f.type) for f in sql_type.fields)
-    parts = (sql_type.component, sql_type.key, sql_type.value)
-    return any(part is not None and has_interval(part) for part in parts)
+    return sql_type.is_interval or any(has_interval(part) for part in _parts(sql_type))
+
+
+def _parts(sql_type: SqlType) -> list[SqlType]:
+    """The types of the members of a nested type."""
+    members = (sql_type.component, sql_type.key, sql_type.value, *(f.type for f in sql_type.fields))
+    return [member for member in members if member is not None]
 
 
 def _joins_by_time(plan: Plan) -> bool:
