@@ -8,6 +8,7 @@ import sys
 
 from benchmarks import end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
 from benchmarks.harness import CASES, ROOT, format_number, report, run_case
+from benchmarks.nexmark import cases  # noqa: F401
 
 
 def main() -> int:

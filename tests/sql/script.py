@@ -99,7 +99,7 @@ class Block:
 class Expectation:
     """A view, and what is to come out after so many blocks of input: rows, or part of an error.
 
-    `statement`: the text stands as itself, not as the query of a view.
+    `statement`: the text stands as itself, not as the query of a view. `constant`: a line of `eval`.
     """
 
     sql: str
@@ -112,6 +112,7 @@ class Expectation:
     warning: str | None = None
     failure: str | None = None
     statement: bool = False
+    constant: bool = False
 
 
 @dataclass
@@ -190,7 +191,7 @@ def _evaluations(path: Path, block: Block, after: int) -> Iterator[Expectation]:
             raise ValueError(f"{path}:{line.number}: expected `expression -> value`, not {line.text!r}")
         expected = expected.strip()
         pending = line.pending or block.pending
-        made = Expectation(f"SELECT {expression.strip()} AS x", line.number, after, pending)
+        made = Expectation(f"SELECT {expression.strip()} AS x", line.number, after, pending, constant=True)
         if expected.startswith("!!"):
             made.failure = expected[2:].strip()
         elif expected.startswith("!"):

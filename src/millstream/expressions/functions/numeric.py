@@ -308,13 +308,21 @@ def _negative(value: Value, *_: Value) -> Value:
     return pc.less(value, 0.0)
 
 
+def _cube_root(values: Any) -> Any:
+    """The double nearest to the cube root; the C library may be one off, even for cubes, and by length of the array."""
+    roots = np.cbrt(values)
+    wide = np.asarray(roots, np.longdouble)
+    refined = wide - (wide**3 - values) / (3 * wide**2)
+    return np.where(np.isfinite(roots) & (roots != 0), refined.astype(np.float64), roots)
+
+
 _LOG = _guarded(
     _log,
     lambda x, b=None: _negative(x) if b is None else pc.or_(_negative(x), _negative(b)),
     lambda x, b=None: f"Unable to calculate ln for {x}" if b is None else f"Unable to calculate log({x}, {b})",
 )
 _ELEMENTARY: dict[str, Kernel] = {
-    "SQRT": pc.sqrt, "CBRT": _numpy(np.cbrt), "EXP": pc.exp, "SIN": pc.sin, "COS": pc.cos, "TAN": pc.tan,
+    "SQRT": pc.sqrt, "CBRT": _numpy(_cube_root), "EXP": pc.exp, "SIN": pc.sin, "COS": pc.cos, "TAN": pc.tan,
     "SINH": pc.sinh, "COSH": pc.cosh, "TANH": pc.tanh, "ASIN": pc.asin, "ACOS": pc.acos, "ATAN": pc.atan,
     "ASINH": pc.asinh, "SEC": _inverse(pc.cos), "CSC": _inverse(pc.sin), "COT": _inverse(pc.tan),
     "SECH": _inverse(pc.cosh), "CSCH": _inverse(pc.sinh), "COTH": _inverse(pc.tanh),

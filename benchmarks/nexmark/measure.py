@@ -1,0 +1,61 @@
+"""One query over a stream of events, checked and measured, in this process."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.harness import Measurements
+from benchmarks.nexmark.program import NAMES, Batches, differences, events, program_of, side_input
+from millstream.circuit.circuit import Circuit
+
+#: Steps before the clock starts, with events of their own: kernels are loaded, traces have their first runs.
+WARM_UP_STEPS = 2
+MIB = 1 << 20
+
+
+def measure(query: str, num_events: int, step_events: int) -> Measurements:
+    """Events per second and so on, in steps of `step_events`; AssertionError if the view is not what DuckDB says.
+
+    Peak memory is that of the process: with the events, which are made before the clock starts, and the changes of
+    the view, which are kept for the check. State is that of tables and operators.
+    """
+    program = program_of(query)
+    circuit = Circuit(program)
+    total = num_events + WARM_UP_STEPS * step_events
+    parts = [side_input(), *(events(i, min(i + step_events, total)) for i in range(0, total, step_events))]
+    deltas, seconds = [], []
+    for part in parts:
+        begin = time.perf_counter()
+        delta = circuit.step(part).deltas.get(query)
+        seconds.append(time.perf_counter() - begin)
+        if delta is not None:
+            deltas.append(delta)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    profile = circuit.profile()
+    wrong = differences(database_of(parts), program, query, deltas)
+    assert wrong == 0, f"{query}: {wrong} rows differ from DuckDB's answer"
+    timed = np.array(seconds[1 + WARM_UP_STEPS :])
+    return {
+        "events/s": num_events / float(timed.sum()),
+        "step p50, ms": float(np.percentile(timed, 50)) * 1e3,
+        "step p99, ms": float(np.percentile(timed, 99)) * 1e3,
+        "peak memory, MiB": peak,
+        "state, MiB": sum(entry["state_bytes"] for entry in profile) / MIB,
+        "state, rows": sum(entry["state_rows"] for entry in profile),
+    }
+
+
+def database_of(parts: list[Batches]) -> duckdb.DuckDBPyConnection:
+    """DuckDB on one thread with the rows of all batches, which must be insertions."""
+    database = duckdb.connect(config={"threads": 1})
+    for name, columns in NAMES.items():
+        tables = [pa.table(list(b.columns), names=columns) for part in parts for b in part.get(name, [])]
+        database.register("incoming", pa.concat_tables(tables))
+        database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
+        database.unregister("incoming")
+    return database

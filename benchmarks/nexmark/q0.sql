@@ -1,0 +1,2 @@
+-- Pass through: what the engine costs before any query.
+SELECT auction, bidder, price, date_time, extra FROM bid
