@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
-from millstream.manager.app import create_app
 from millstream.manager.platform import API_VERSION
 from millstream.manager.routes import common
 from millstream.manager.services import Services
+from tests.manager.http import PREFIX, Http, error, plain
 from tests.manager.support import compiled, failed, new_pipeline, running, stopped, with_error
-
-PREFIX = "/v0/pipelines"
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    made = Services(tmp_path)
-    yield made
-    made.store.close()
-
-
-class Http:
-    """A blocking client of the application, with an event loop that stays between requests."""
-
-    def __init__(self, services: Services) -> None:
-        transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://server")
-        self.runner = asyncio.Runner()
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self.runner.run(self._client.request(method, path, **options))
-
-    def get(self, path: str) -> httpx.Response:
-        return self.request("GET", path)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("POST", path, **options)
-
-    def put(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("PUT", path, **options)
-
-    def patch(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("PATCH", path, **options)
-
-    def delete(self, path: str) -> httpx.Response:
-        return self.request("DELETE", path)
-
-
-@pytest.fixture
-def http(services: Services) -> Iterator[Http]:
-    client = Http(services)
-    with client.runner:
-        yield client
-        client.runner.run(services.client.aclose())
-
-
-def error(response: Any) -> tuple[int, str, Any]:
-    body = response.json()
-    assert set(body) == {"message", "error_code", "details"}
-    assert body["message"]
-    assert response.headers["content-type"] == "application/json"
-    return response.status_code, body["error_code"], body["details"]
-
-
-def plain(response: Any) -> tuple[int, str]:
-    assert response.headers["content-type"].startswith("text/plain")
-    return response.status_code, response.text
 
 
 def test_create_read_list_delete(http: Http) -> None:

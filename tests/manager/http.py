@@ -1,0 +1,55 @@
+"""A blocking client of the manager's application without a server, and how its answers are read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from millstream.manager.app import create_app
+from millstream.manager.services import Services
+
+PREFIX = "/v0/pipelines"
+
+
+class Http:
+    """A blocking client of the application, with an event loop that stays between requests."""
+
+    def __init__(self, services: Services) -> None:
+        transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://server")
+        self.runner = asyncio.Runner()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.runner.run(self._client.request(method, path, **options))
+
+    def get(self, path: str) -> httpx.Response:
+        return self.request("GET", path)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self.request("DELETE", path)
+
+
+def error(response: Any) -> tuple[int, str, Any]:
+    """Status, code and details of an error in the API's shape."""
+    body = response.json()
+    assert set(body) == {"message", "error_code", "details"}
+    assert body["message"]
+    assert response.headers["content-type"] == "application/json"
+    return response.status_code, body["error_code"], body["details"]
+
+
+def plain(response: Any) -> tuple[int, str]:
+    """Status and text of an error that the framework gives."""
+    assert response.headers["content-type"].startswith("text/plain")
+    return response.status_code, response.text
