@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
 
 from millstream import __version__
-from millstream.cli import remote, run_program
+from millstream.cli import api_keys, remote, run_program, serve
 from millstream.cli.render import Output
 from millstream.errors import MillstreamError
 
@@ -22,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run_program.run)
+app.command("serve")(serve.serve)
+app.add_typer(api_keys.app)
 for _name, _command in remote.COMMANDS.items():
     app.command(_name)(_command)
 
@@ -39,18 +40,6 @@ def options(
     ] = False,
 ) -> None:
     """Options of the command as a whole."""
-
-
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
-    data_dir: Annotated[Path, typer.Option(help="Where pipelines and their state are kept.")] = Path("~/.millstream"),
-) -> None:
-    """Start the server: the REST API under /v0."""
-    from millstream.manager.serve import serve as serve_manager  # the server's libraries only where they are needed
-
-    serve_manager(host, port, data_dir.expanduser())
 
 
 def run() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millstream import __version__
 from millstream.errors import MillstreamError
+from millstream.manager.authentication import Authenticate, authorize
+from millstream.manager.browsers import PageGuard, cors
 from millstream.manager.routes import dataplane, deployment, observe, pipelines, platform
 from millstream.manager.services import Services
 
@@ -84,6 +86,7 @@ def create_app(services: Services) -> RawPath:
         version=__version__,
         description="Incremental SQL pipelines with input connectors that start and pause on their own.",
         redirect_slashes=False,
+        dependencies=[Depends(authorize)],
         exception_handlers={
             MillstreamError: _on_error,
             HTTPException: _on_http_exception,
@@ -94,4 +97,5 @@ def create_app(services: Services) -> RawPath:
     for room in (platform, pipelines, deployment, dataplane, observe):
         app.include_router(room.router)
     app.state.services = services
-    return RawPath(app)
+    guarded = cors(Authenticate(app, services.authenticator), services.access)
+    return RawPath(PageGuard(guarded, services.access) if services.access.open else guarded)

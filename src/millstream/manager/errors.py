@@ -272,6 +272,24 @@ def insufficient_permissions(required: str, actual: str) -> MillstreamError:
     )
 
 
+def open_to_nobody() -> MillstreamError:
+    return MillstreamError("InsufficientPermissions", "This operation is open to nobody", None, 403)
+
+
+def unknown_tenant_name(name: str) -> MillstreamError:
+    return MillstreamError("UnknownTenantName", f"Unknown tenant '{name}'", {"name": name}, 404)
+
+
+def not_a_tenant_member(tenant: str) -> MillstreamError:
+    return MillstreamError(
+        "NotATenantMember", f"The user is not a member of the tenant '{tenant}'", {"tenant": tenant}, 403
+    )
+
+
+def no_tenant_memberships() -> MillstreamError:
+    return MillstreamError("NoTenantMemberships", "The user is a member of no tenant of this server", None, 403)
+
+
 def compiler_unavailable(reason: str) -> MillstreamError:
     return MillstreamError("CompilerUnavailable", f"The compiler is unavailable: {reason}", {"reason": reason}, 503)
 

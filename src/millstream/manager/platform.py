@@ -11,7 +11,6 @@ API_VERSION = "0.369.0"
 """The version of the API that is spoken: clients compare it with their own. Also the platform version of pipelines."""
 
 EDITION = "Open source"
-DEFAULT_TENANT = {"tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default"}
 
 
 def configuration() -> dict[str, Any]:
@@ -41,8 +40,3 @@ def configuration() -> dict[str, Any]:
         "conceptualhq": "",
         "product_fruits": "",
     }
-
-
-def session() -> dict[str, Any]:
-    """The answer of `GET /v0/config/session` without authentication: everybody is admin of the default tenant."""
-    return {**DEFAULT_TENANT, "role": "admin", "memberships": []}

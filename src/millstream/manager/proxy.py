@@ -27,11 +27,12 @@ from millstream.manager.models import Pipeline
 DEFAULT_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 
-#: Headers that belong to one connection, or that each side sets itself.
+#: Headers that belong to one connection, that each side sets itself, or that tell who the caller is.
 _NOT_FORWARDED = frozenset(
     (
-        b"accept-encoding", b"authorization", b"connection", b"cookie", b"date", b"expect", b"host", b"keep-alive",
-        b"proxy-authorization", b"server", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+        b"accept-encoding", b"authorization", b"connection", b"cookie", b"date", b"expect", b"feldera-tenant", b"host",
+        b"keep-alive", b"origin", b"proxy-authorization", b"sec-websocket-protocol", b"server", b"te", b"trailer",
+        b"transfer-encoding", b"upgrade", TOKEN_HEADER.lower().encode(),
     )
 )  # fmt: skip
 

@@ -23,8 +23,12 @@ import uvicorn
 import uvloop
 
 from millstream.errors import MillstreamError
+from millstream.manager.access import Access, is_loopback_name
 from millstream.manager.app import create_app
 from millstream.manager.services import Services
+from millstream.manager.tls import Tls
+
+log = logging.getLogger("millstream.api")
 
 LOCK_FILE = "lock"
 BACKLOG = 1024
@@ -33,8 +37,9 @@ GRACE_S = 3
 """How long answers that are under way may take when the server ends."""
 
 
-def serve(host: str, port: int, data_dir: Path) -> None:
-    """Serve the API on `host`:`port` (0: any free port) until SIGINT or SIGTERM.
+def serve(host: str, port: int, data_dir: Path, access: Access | None = None, tls: Tls | None = None) -> None:
+    """Serve the API on `host`:`port` (0: any free port) until SIGINT or SIGTERM. `access` says who may use it (default:
+    everybody), `tls` None means plain HTTP.
 
     Raises `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses `data_dir`, and
     `DataDirectoryNotUsable` if that cannot be written.
@@ -44,7 +49,7 @@ def serve(host: str, port: int, data_dir: Path) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     data_dir = data_dir.absolute()
     with _locked(data_dir), _listening(host, port) as listener:
-        uvloop.run(_serve(listener, data_dir))
+        uvloop.run(_serve(listener, data_dir, access or Access(), tls))
 
 
 @contextlib.contextmanager
@@ -106,8 +111,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(listener: socket.socket, data_dir: Path) -> None:
-    services = Services(data_dir)
+async def _serve(listener: socket.socket, data_dir: Path, access: Access, tls: Tls | None) -> None:
+    services = Services(data_dir, access)
     config = uvicorn.Config(
         create_app(services),
         log_config=None,
@@ -116,6 +121,8 @@ async def _serve(listener: socket.socket, data_dir: Path) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
     server = _Server(config)
 
@@ -130,7 +137,11 @@ async def _serve(listener: socket.socket, data_dir: Path) -> None:
         await services.start()
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        _say(f"millstream listens on http://{shown}:{port} with its data in {data_dir}")
+        scheme = "http" if tls is None else "https"
+        who = "no authentication" if access.open else f"authentication by {access.provider}"
+        _say(f"millstream listens on {scheme}://{shown}:{port} with {who}, its data in {data_dir}")
+        if tls is None and not access.open and not is_loopback_name(host):
+            log.warning("credentials travel unprotected over plain HTTP: use --enable-https, or a proxy that does TLS")
         await server.serve(sockets=[listener])
     finally:
         await services.close()

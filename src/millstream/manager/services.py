@@ -9,9 +9,12 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine
 
+from millstream.manager.access import Access
+from millstream.manager.authentication import Authenticator
 from millstream.manager.compiler import Compiler
 from millstream.manager.health import Health
-from millstream.manager.keys import ApiKeys
+from millstream.manager.keys import ApiKeys, KeyRole
+from millstream.manager.oidc import LoginVerifier, fetcher
 from millstream.manager.proxy import Proxy
 from millstream.manager.runner import Runner
 from millstream.manager.store import Store, open_database
@@ -24,7 +27,7 @@ IDLE_CONNECTION_S = 30.0
 class Services:
     """See the module. To be made on the event loop."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, access: Access | None = None) -> None:
         self.engine: Engine = open_database(data_dir / DATABASE_FILE)
         self.store = Store(self.engine)
         limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_CONNECTION_S)
@@ -33,6 +36,11 @@ class Services:
         self.compiler = Compiler(self.store)
         self.proxy = Proxy(self.client, self.runner.nudge)
         self.keys = ApiKeys(self.engine)
+        self.access = access or Access()
+        #: Talks to the login provider, through the proxy that the environment names, if any.
+        self.login_client = _login_client(self.access)
+        logins = None if self.login_client is None else LoginVerifier(self.access, fetcher(self.login_client))
+        self.authenticator = Authenticator(self.access, self.keys, logins)
         self.health = Health(
             self.engine,
             {
@@ -62,6 +70,28 @@ class Services:
         await self.compiler.close()
         await self.runner.close()
         await self.client.aclose()
+        if self.login_client is not None:
+            await self.login_client.aclose()
+
+
+def create_key_offline(data_dir: Path, name: str, role: KeyRole) -> str:
+    """Make an API key without a server, which need not be running; returns its secret."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_database(data_dir / DATABASE_FILE)
+    try:
+        secret: str = ApiKeys(engine).create(name, role)["api_key"]
+        return secret
+    finally:
+        engine.dispose()
+
+
+def _login_client(access: Access) -> httpx.AsyncClient | None:
+    if not access.has_logins:
+        return None
+    context = httpx.create_ssl_context()
+    if access.ca_file is not None:
+        context.load_verify_locations(access.ca_file)
+    return httpx.AsyncClient(verify=context)
 
 
 def _said(healthy: bool, problem: str) -> tuple[bool, str]:

@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -35,7 +36,10 @@ Listener = Callable[[Pipeline | None, Pipeline | None], object]
 
 
 def open_database(path: Path) -> Engine:
-    """The database at `path`, created or migrated as needed."""
+    """The database at `path`, created or migrated as needed, for nobody but its owner to read: programs may hold
+    passwords of connectors."""
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
+        os.fchmod(file.fileno(), 0o600)
     engine = create_engine(
         f"sqlite:///{path}",
         json_serializer=lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode(),

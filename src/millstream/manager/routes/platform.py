@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
 
 from millstream.manager import errors
-from millstream.manager.keys import Role
-from millstream.manager.platform import configuration, session
+from millstream.manager.authentication import principal_of
+from millstream.manager.keys import KeyRole
+from millstream.manager.platform import configuration
 from millstream.manager.routes.common import Segment, Server, body_schema, decode_body, empty_response, json_response
 from millstream.manager.routes.observe import check_uuid
 from millstream.manager.services import Services
@@ -48,9 +49,9 @@ async def robots() -> Response:
 
 
 @router.get("/config/authentication")
-async def authentication() -> Response:
-    """How to log in: there is no need to."""
-    return json_response({})
+async def authentication(services: Server) -> Response:
+    """How to log in; nothing if there is no login."""
+    return json_response(services.access.configuration())
 
 
 @router.get("/v0/config")
@@ -66,9 +67,9 @@ async def demos() -> Response:
 
 
 @router.get("/v0/config/session")
-async def config_session() -> Response:
+async def config_session(request: Request) -> Response:
     """Who the caller is."""
-    return json_response(session())
+    return json_response(principal_of(request).session())
 
 
 @router.get("/v0/cluster_healthz")
@@ -104,7 +105,7 @@ class ApiKeyBody(msgspec.Struct, kw_only=True):
     """Body of POST /api_keys."""
 
     name: str
-    role: Role = "read"
+    role: KeyRole | None = None
 
 
 @router.get("/v0/api_keys")
@@ -117,7 +118,7 @@ async def list_api_keys(services: Server) -> Response:
 async def create_api_key(request: Request, services: Server) -> Response:
     """Make an API key; the answer is the only time that it is shown."""
     body = await decode_body(request, ApiKeyBody)
-    return json_response(await asyncio.to_thread(services.keys.create, body.name, body.role), 201)
+    return json_response(await asyncio.to_thread(services.keys.create, body.name, body.role or "read"), 201)
 
 
 @router.get("/v0/api_keys/{api_key_name}")
@@ -133,12 +134,17 @@ async def delete_api_key(api_key_name: Segment, services: Server) -> Response:
     return empty_response()
 
 
-@router.get("/v0/config/owners", include_in_schema=False)
+@router.get("/v0/config/owners")
+async def config_owners(services: Server) -> Response:
+    """Who owns the platform, by its settings."""
+    return json_response({"owners": list(services.access.owners), "owner_trusts": []})
+
+
 @router.api_route("/v0/tenants", methods=["GET", "POST"], include_in_schema=False)
 @router.api_route("/v0/tenants/{tenant_id}", methods=["GET", "PATCH", "DELETE"], include_in_schema=False)
-async def for_owners() -> Response:
-    """Without authentication every caller is admin, which is not enough for this."""
-    raise errors.insufficient_permissions("owner", "admin")
+async def tenants() -> Response:
+    """A server has one tenant."""
+    raise errors.not_supported("Managing tenants")
 
 
 @router.api_route("/v0/tenant/users", methods=["GET", "POST"], include_in_schema=False)
