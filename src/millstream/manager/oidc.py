@@ -78,18 +78,16 @@ class IssuerKeys:
     async def get(self, kid: str) -> RSAKey | None:
         """The key, or None if the issuer has none of that identifier. A key that is not known, and keys that are no
         longer fresh, have the issuer asked. Raises `KeysUnavailableError`."""
-        if self._needed(kid):
-            async with self._lock:
-                if self._needed(kid):
+        if self._wanting(kid):
+            async with self._lock:  # held while the issuer is asked: who comes meanwhile waits for the same answer
+                if self._wanting(kid) and self._clock() - self._asked_at >= FETCH_INTERVAL_S:
                     await self._refresh()
         if self._clock() - self._fetched_at > KEYS_STALE_S:
             raise KeysUnavailableError(f"the issuer {self._issuer} has not answered for too long")
         return self._keys.get(kid)
 
-    def _needed(self, kid: str) -> bool:
-        now = self._clock()
-        wanted = kid not in self._keys or now - self._fetched_at > KEYS_FRESH_S
-        return wanted and now - self._asked_at >= FETCH_INTERVAL_S
+    def _wanting(self, kid: str) -> bool:
+        return kid not in self._keys or self._clock() - self._fetched_at > KEYS_FRESH_S
 
     async def _refresh(self) -> None:
         self._asked_at = self._clock()
