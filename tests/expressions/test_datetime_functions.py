@@ -96,8 +96,12 @@ def test_timestampdiff(unit: str, a: Any, b: Any, expected: int) -> None:
 
 def test_counts_of_units_too_large_for_an_interval_fail() -> None:
     huge = Typed(2**62, BIGINT)
-    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("DAY",)) == "overflow in INTERVAL multiplication"
-    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("YEAR",)) == "overflow in INTERVAL multiplication"
+    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("DAY",)) == (
+        f"overflow in INTERVAL multiplication {2**62} * 86400000000"
+    )
+    assert apply("TIMESTAMPADD", huge, date(2020, 1, 1), options=("YEAR",)) == (
+        f"overflow in INTERVAL multiplication {2**62} * 12"
+    )
 
 
 def test_datediff_is_for_hours_and_longer() -> None:
@@ -150,7 +154,7 @@ def test_arithmetic(operator: str, a: Any, b: Any, expected: Any) -> None:
 
 def test_results_outside_of_the_calendar_fail() -> None:
     assert "out of range" in apply("+", datetime(9999, 12, 31), timedelta(days=1))
-    assert "out of range" in apply("-", date(1, 1, 1), months(1))
+    assert apply("-", date(1, 1, 1), months(1)) == "Cannot add interval -1 months to date 0001-01-01"
 
 
 def test_differences_as_intervals() -> None:

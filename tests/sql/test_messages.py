@@ -287,10 +287,32 @@ def test_an_unterminated_string_is_reported_where_it_begins() -> None:
     assert (found.error_type, found.span.start_line, found.span.start_column) == ("Error parsing SQL", 3, 8)
 
 
-def test_snippets_of_long_ranges_show_the_first_and_the_last_line() -> None:
+def test_a_snippet_shows_the_line_and_the_one_that_follows() -> None:
+    (found,) = errors_of(f"{TABLE}CREATE VIEW v AS\nSELECT bad\nFROM t;\n")
+    assert found.snippet == "    3|SELECT bad\n             ^^^\n    4|FROM t;\n"
+
+
+def test_a_snippet_of_the_last_line_shows_the_one_before() -> None:
+    for end in ("", "\n"):  # a line break at the end begins no line
+        (found,) = errors_of(f"{TABLE}CREATE VIEW v AS\nSELECT bad FROM t;{end}")
+        assert found.snippet == "    2|CREATE VIEW v AS\n    3|SELECT bad FROM t;\n             ^^^\n"
+
+
+def test_a_program_of_one_line_is_its_snippet() -> None:
+    (found,) = errors_of("CREATE VIEW v AS SELECT bad;")
+    assert found.snippet == "    1|CREATE VIEW v AS SELECT bad;\n                              ^^^\n"
+
+
+def test_a_snippet_of_a_range_of_lines_shows_them_all() -> None:
     (found,) = errors_of(f"{TABLE}CREATE VIEW v AS SELECT f FROM t\nUNION\nSELECT e\nFROM t;")
+    lines = ["    2|CREATE VIEW v AS SELECT f FROM t", "    3|UNION", "    4|SELECT e", "    5|FROM t;", ""]
     assert found.snippet is not None
-    assert found.snippet.split("\n")[1:] == ["    2|CREATE VIEW v AS SELECT f FROM t", "      ...", "    5|FROM t;", ""]
+    assert found.snippet.split("\n") == lines
+
+
+def test_a_statement_that_does_not_end_is_reported_once() -> None:
+    (found,) = errors_of(f"{TABLE}CREATE VIEW v AS SELECT nothing FROM t u v;")
+    assert found.message.startswith('Encountered "v"')
 
 
 def test_deep_nesting_is_an_error_and_no_crash() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.errors import MillstreamError
+from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import concat_deltas
 from millstream.operators.slots import SlotIndex
@@ -43,7 +43,7 @@ class TableInput:
         self._trace: Trace | None = None
         if self._key:
             self._trace = Trace(types, self._key, seeds)
-        elif table.materialized:
+        elif table.materialized or table.positive:
             self._trace = Trace(types, range(len(types)), seeds)
 
     def change(self, batches: Sequence[ChangeBatch]) -> Delta:
@@ -53,7 +53,27 @@ class TableInput:
             delta = self._upsert(batches)
         else:
             delta = self._append(batches)
-        return delta if self._trace is None else self._trace.insert(delta)
+        if self._trace is None:
+            return delta
+        delta = self._trace.insert(delta)
+        if self._table.positive:
+            self._check_weights(delta)
+        return delta
+
+    def _check_weights(self, delta: Delta) -> None:
+        """Raises when a row whose weight went down has none left. A probe of the rows of the delta that are deleted."""
+        assert self._trace is not None
+        deleted = np.flatnonzero(delta.weights < 0)
+        if not len(deleted):
+            return
+        rows = delta.take(deleted)
+        found = self._trace.probe(rows.columns, rows.num_rows)
+        weights = np.zeros(rows.num_rows, np.int64)
+        np.add.at(weights, found.probe_index, found.delta.weights)
+        wrong = int(np.argmin(weights))
+        if weights[wrong] < 0:
+            row = ", ".join(str(column[wrong]) for column in rows.columns)
+            raise EvaluationError(f"Negative weight {weights[wrong]} of row ({row}) in table '{self._table.name}'")
 
     def snapshot(self) -> TraceSnapshot | None:
         """The contents; None if they are not kept."""

@@ -60,7 +60,8 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class Table:
-    """CREATE TABLE. `primary_key`: column indices, empty for a bag of rows. `connectors`: endpoint name -> config."""
+    """CREATE TABLE. `primary_key`: column indices, empty for a bag of rows. `connectors`: endpoint name -> config.
+    `positive`: deleting a row more often than it is there is an error."""
 
     name: str
     columns: tuple[TableColumn, ...]
@@ -69,6 +70,7 @@ class Table:
     properties: dict[str, Property] = field(default_factory=dict)
     materialized: bool = False
     append_only: bool = False
+    positive: bool = False
     connectors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

@@ -34,7 +34,7 @@ from millstream.sql.statements.create_index import check_indexed_connectors
 from millstream.sql.statements.create_table import check_foreign_keys
 from millstream.sql.statements.lateness import check_view_lateness
 from millstream.sql.statements.registry import compile_statement
-from millstream.sql.statements.settings import with_settings
+from millstream.sql.statements.settings import enforces_positive_inputs, with_settings
 from millstream.sql.syntax import (
     CreateAggregate,
     CreateFunction,
@@ -127,6 +127,8 @@ def _program(context: Context, materialize_all: bool) -> Program:
     if materialize_all:
         tables = tuple(replace(table, materialized=True) for table in tables)
         views = tuple(replace(view, materialized=not view.local) for view in views)
+    if enforces_positive_inputs(context):
+        tables = tuple(replace(table, positive=not table.primary_key) for table in tables)
     indexes = tuple(catalog.indexes.values())
     return Program(tables, views, uses_now=any(uses_now(view.plan) for view in views), indexes=indexes)
 

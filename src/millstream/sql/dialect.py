@@ -84,7 +84,8 @@ _KINDS = {
     TokenType.HEX_STRING: TokenKind.HEX,
     TokenType.NUMBER: TokenKind.NUMBER,
 }
-_TOKENIZER_POSITION = re.compile(r"from (\d+):(\d+)|at line (\d+)")
+#: A binary string with characters that are no hexadecimal digits, which the tokenizer cannot read
+_HEX_STRING = re.compile(r"(?<![\w$'])[xX]'(?=[^'\n]*[^'\n0-9A-Fa-f])[^'\n]*'")
 
 
 def tokenize(source: Source) -> list[Token]:
@@ -96,18 +97,31 @@ def tokenize(source: Source) -> list[Token]:
         raise _lexical_error(source, error) from None
     result = []
     for token in raw:
-        kind = _KINDS.get(token.token_type, TokenKind.OPERATOR)
-        upper = token.text.upper() if kind in (TokenKind.WORD, TokenKind.OPERATOR) else ""
+        kind, text = _KINDS.get(token.token_type, TokenKind.OPERATOR), token.text
+        if _is_word(kind, text, source.text[token.start]):
+            kind, text = TokenKind.WORD, source.text[token.start : token.end + 1]
+        upper = text.upper() if kind in (TokenKind.WORD, TokenKind.OPERATOR) else ""
         span = source.span(token.start, token.end)
-        result.append(Token(kind, token.text, upper, token.start, token.end, span))
+        result.append(Token(kind, text, upper, token.start, token.end, span))
     size = len(source.text)
     result.append(Token(TokenKind.END, "<EOF>", "", size, size, source.end_span()))
     return _join_unicode_identifiers(result)
 
 
+def _is_word(kind: TokenKind, text: str, first: str) -> bool:
+    """Whether what the tokenizer takes for a number (`1e`, an exponent without digits) or for a binary string (`0x1f`)
+    is a name that begins with a digit."""
+    return (kind is TokenKind.NUMBER and text[-1] in "eE") or (kind is TokenKind.HEX and first == "0")
+
+
 def _lexical_error(source: Source, error: TokenError) -> SqlError:
     """Position an unterminated quote or comment: at the last quote character that the text opens."""
     text = source.text
+    malformed = _HEX_STRING.search(text)
+    if malformed is not None:
+        span = source.span(malformed.start(), malformed.end() - 1)
+        message = "Binary literal string must contain only characters '0' - '9', 'A' - 'F'"
+        return SqlError(message, span, error_type="Error parsing SQL")
     offset = max(text.rfind("'"), text.rfind('"'), text.rfind("/*"), 0)
     span = source.span(offset, offset)
     message = f"Lexical error at line {span.start_line}, column {span.start_column}.  Encountered: <EOF>"
@@ -151,7 +165,7 @@ def union(first: Span, last: Span) -> Span:
 
 
 def decode_unicode(text: str, escape: str, span: Span) -> str:
-    """Resolve `<escape>hhhh` and doubled escapes."""
+    """Resolve `<escape>hhhh` and doubled escapes; two halves of a surrogate pair make one character."""
     pattern = re.compile(re.escape(escape) + r"(?:([0-9A-Fa-f]{4})|(" + re.escape(escape) + r")|)")
 
     def replace(match: re.Match[str]) -> str:
@@ -161,4 +175,8 @@ def decode_unicode(text: str, escape: str, span: Span) -> str:
             return escape
         raise SqlError("Unicode escape sequence starting at this position is not exactly four hex digits", span)
 
-    return pattern.sub(replace, text)
+    decoded = pattern.sub(replace, text)
+    try:
+        return decoded.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise SqlError("Unicode escape sequence denotes half of a surrogate pair", span) from None

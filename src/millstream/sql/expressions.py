@@ -16,7 +16,7 @@ from millstream.expressions.registry import build_call, build_case, build_cast, 
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, at_place, binds_expression
 from millstream.sql.dialect import union
-from millstream.sql.literals import bind_constant, interval_kind, interval_literal, unit_length
+from millstream.sql.literals import bind_constant, interval_kind, interval_literal, interval_of, unit_length
 from millstream.sql.messages import SqlError, invalid, not_yet
 from millstream.sql.scope import Scope, ScopeColumn
 from millstream.sql.syntax import (
@@ -180,7 +180,7 @@ def _interval(node: IntervalLiteral, env: Environment) -> Expression:
     unit = Literal(SqlType(kind, nullable=False), node.sign * unit_length(node.unit))
     value = env.bind(node.value)
     if isinstance(value, Literal) and isinstance(value.value, int):
-        return Literal(unit.type, value.value * unit.value)
+        return interval_of(unit.type, value.value * unit.value, node.span)
     return call("*", [value, unit], node.span)
 
 
@@ -271,9 +271,12 @@ def _cast(node: CastExpression, env: Environment) -> Expression:
     for advice in () if node.safe else advise_cast(value, target):
         env.context.warn(advice.error_type, advice.message, node.span)
     try:
-        return build_cast(value, target, node.safe)
+        converted = build_cast(value, target, node.safe)
     except TypeCheckError as error:
         raise at_place(error, node.span) from None
+    if node.safe or node.type.nullable is not False:
+        return converted
+    return build_call("AS DECLARED", [converted], (target,))
 
 
 @binds_expression(CaseExpression)

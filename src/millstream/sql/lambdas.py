@@ -14,9 +14,19 @@ from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_lambda, lambda_parameters
 from millstream.sql.binding import Environment, at_place
-from millstream.sql.messages import invalid
+from millstream.sql.messages import invalid, not_yet
 from millstream.sql.scope import Scope, ScopeColumn
-from millstream.sql.syntax import FieldAccess, Identifier, Lambda, Name, Node
+from millstream.sql.syntax import (
+    Exists,
+    FieldAccess,
+    Identifier,
+    InQuery,
+    Lambda,
+    Name,
+    Node,
+    Quantified,
+    Subquery,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ def bind_lambda(node: Lambda, function: str, arguments: Sequence[Expression], en
     if len(types) != len(names):
         text = f"Lambda expression has {len(names)} parameters, but '{function}' expects {len(types)}"
         raise invalid(text, node.span)
+    if _has_query(node.body):
+        raise not_yet("Sub-queries in lambda expressions", node.span)
     columns = tuple(ScopeColumn(None, name, i, t) for i, (name, t) in enumerate(zip(names, types, strict=True)))
     scope = LambdaScope(columns, enclosing=env.scope)
     inner = replace(env, scope=scope, aliases={}, aggregates=None, references={}, clause="lambda", alias_first=False)
@@ -64,6 +76,15 @@ def bind_lambda(node: Lambda, function: str, arguments: Sequence[Expression], en
         return build_lambda(types, body, scope.captures)
     except TypeCheckError as error:
         raise at_place(error, node.span) from None
+
+
+def _has_query(node: Any) -> bool:
+    """Whether a query stands in an expression."""
+    if isinstance(node, tuple):
+        return any(_has_query(item) for item in node)
+    if isinstance(node, Subquery | Exists | InQuery | Quantified):
+        return True
+    return isinstance(node, Node) and any(_has_query(getattr(node, f.name)) for f in fields(node))
 
 
 def _is_parameter(name: str, scope: Scope) -> bool:

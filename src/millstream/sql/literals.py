@@ -18,6 +18,7 @@ _NOT_NULL = {kind: SqlType(kind, nullable=False) for kind in (Kind.BOOLEAN, Kind
                                                               Kind.DOUBLE)}  # fmt: skip
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 _UUID = re.compile(r"\{?((?:[0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4})\}?")
 _EPOCH = date(1970, 1, 1)
 _US = {"DAY": 86_400_000_000, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
@@ -75,6 +76,8 @@ def number(text: str, span: Span) -> Literal:
 def _prefixed_number(kind: str, text: str, span: Span) -> Literal:
     try:
         if kind == "DECIMAL":
+            if _DECIMAL.fullmatch(text) is None:
+                raise _illegal(kind, text, span, "number")
             return number(text if "." in text else text + ".", span)
         return Literal(_NOT_NULL[Kind(kind)], float(text))
     except ValueError:
@@ -169,12 +172,24 @@ def interval_literal(node: IntervalLiteral) -> Literal:
     assert isinstance(node.value, Constant)
     text = node.value.text
     kind = interval_kind(node.unit, node.to_unit)
+    qualifier = node.unit + (f" TO {node.to_unit}" if node.to_unit else "")
     try:
         value = _interval_value(text.strip(), node.unit, node.to_unit, kind)
     except ValueError:
-        qualifier = node.unit + (f" TO {node.to_unit}" if node.to_unit else "")
         raise invalid(f"Illegal interval literal format '{text}' for INTERVAL {qualifier}", node.span) from None
-    return Literal(SqlType(kind, nullable=False), node.sign * value)
+    leading = re.search(r"\d+", text)
+    if leading is not None and len(leading[0].lstrip("0")) > node.digits:
+        message = f"Interval field value {int(leading[0]):,} exceeds precision of {node.unit}({node.digits}) field"
+        raise invalid(message, node.span)
+    return interval_of(SqlType(kind, nullable=False), node.sign * value, node.span)
+
+
+def interval_of(sql_type: SqlType, amount: int, span: Span) -> Literal:
+    """The interval of so many microseconds or months. Raises SqlError when there is none that long."""
+    limit = 2**31 if sql_type.kind in LONG_INTERVALS else 2**63
+    if not -limit <= amount < limit:
+        raise invalid(f"{sql_type.sql()} literal is out of range", span)
+    return Literal(sql_type, amount)
 
 
 def _interval_value(text: str, unit: str, to_unit: str | None, kind: Kind) -> int:
@@ -192,7 +207,7 @@ def _interval_value(text: str, unit: str, to_unit: str | None, kind: Kind) -> in
         return sign * int(text) * unit_length(unit)
     if kind in LONG_INTERVALS:
         match = re.fullmatch(r"(\d+)-(\d+)", text)
-        if match is None:
+        if match is None or int(match[2]) >= _MONTHS["YEAR"]:
             raise ValueError(text)
         return sign * (int(match[1]) * 12 + int(match[2]))
     return sign * _compound_us(text, unit, to_unit)
@@ -207,11 +222,14 @@ def _compound_us(text: str, unit: str, to_unit: str) -> int:
     total = 0
     for name, part in zip(wanted, parts, strict=True):
         if name == "SECOND":
-            total += _seconds_us(part)
+            amount = _seconds_us(part)
         elif part.isdigit():
-            total += int(part) * _US[name]
+            amount = int(part) * _US[name]
         else:
             raise ValueError(text)
+        if name != unit and amount >= _US[units[units.index(name) - 1]]:
+            raise ValueError(text)
+        total += amount
     return total
 
 

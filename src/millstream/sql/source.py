@@ -37,23 +37,25 @@ class Source:
         return self.span(offset, offset)
 
     def snippet(self, span: Span) -> str:
-        """The erroneous line with the one before it and carets under the range; the first and last line of a longer
-        range with `...` between. Empty when there is no position."""
+        """The lines of a range, numbered. Under a range within one line stand carets, and then the line that follows
+        or, where there is none, the line before it stands above. Empty when there is no position."""
         if not 1 <= span.start_line <= len(self.lines):
             return ""
         first, last = span.start_line, min(span.end_line, len(self.lines))
-        shown = []
-        if first > 1:
-            shown.append(self._numbered(first - 1))
-        shown.append(self._numbered(first))
-        if last > first:
-            if last > first + 1:
-                shown.append("      ...")
-            shown.append(self._numbered(last))
-        else:
+        shown = [self._numbered(line) for line in range(first, last + 1)]
+        if first == last:
             width = max(span.end_column - span.start_column + 1, 1)
-            shown.append(" " * (span.start_column - 1 + 6) + "^" * width)
+            shown.append(" " * (span.start_column + 5) + "^" * width)
+            if first < self._last_line:
+                shown.append(self._numbered(first + 1))
+            elif first > 1:
+                shown.insert(0, self._numbered(first - 1))
         return "\n".join(shown) + "\n"
+
+    @property
+    def _last_line(self) -> int:
+        """The number of the last line; a line break at the end of the text begins none."""
+        return len(self.lines) - (len(self.lines) > 1 and not self.lines[-1])
 
     def _numbered(self, line: int) -> str:
         return f"{line:5}|{self.lines[line - 1]}"

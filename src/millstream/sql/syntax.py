@@ -70,14 +70,20 @@ class Constant(Node):
     text: str
 
 
+#: How many digits the leading field of an interval has where the qualifier does not say.
+DEFAULT_INTERVAL_DIGITS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class IntervalLiteral(Node):
-    """`INTERVAL <value> <unit> [TO <unit>]`: text of a quoted literal, or an expression to multiply by one unit."""
+    """`INTERVAL <value> <unit>[(digits)] [TO <unit>]`: text of a quoted literal, whose first field may have so many
+    digits, or an expression to multiply by one unit."""
 
     value: Node
     unit: str
     to_unit: str | None = None
     sign: int = 1
+    digits: int = DEFAULT_INTERVAL_DIGITS
 
 
 @dataclass(frozen=True, slots=True)

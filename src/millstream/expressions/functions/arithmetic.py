@@ -42,7 +42,7 @@ from millstream.expressions.vectors import (
     values_of,
 )
 from millstream.types import Kind, SqlType
-from millstream.types.sql_type import DOUBLE, INTEGERS, VARCHAR
+from millstream.types.sql_type import DOUBLE, INTEGERS, LONG_INTERVALS, VARCHAR
 
 _CHECKED: dict[str, Kernel] = {
     "+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked, "/": pc.divide_checked
@@ -205,7 +205,8 @@ def _implement_negate(call: Call) -> Kernel:
             return pc.negate_checked(value)
         except pa.ArrowInvalid:
             if sql_type.is_interval:
-                raise EvaluationError("overflow in INTERVAL negation") from None
+                lowest = -(2 ** (31 if sql_type.kind in LONG_INTERVALS else 63))
+                raise EvaluationError(f"overflow in INTERVAL negation - {lowest}") from None
             low, _ = integer_limits(sql_type)
             raise EvaluationError(f"'- {low}' causes overflow for type {sql_type.sql()}") from None
 

@@ -78,6 +78,8 @@ def _implement_row(call: Call) -> Kernel:
 def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expression:
     """MAP[k, v, ...] with the option ENTRIES, else MAP(keys, values)."""
     if options == ("ENTRIES",):
+        if not arguments:
+            raise TypeCheckError("MAP requires at least one key and value")
         keys = least_restrictive([a.type for a in arguments[0::2]], "MAP")
         values = least_restrictive([a.type for a in arguments[1::2]], "MAP")
         pairs = zip(arguments[0::2], arguments[1::2], strict=True)

@@ -27,11 +27,22 @@ from millstream.expressions.functions.intervals import (
     days_of_civil,
     micros_of,
     months_between,
+    overflow,
     resolve_interval_arithmetic,
     split_days,
 )
 from millstream.expressions.nodes import Call, Expression
-from millstream.expressions.vectors import Kernel, Value, both_valid, join, on_arrays, relabel, valid_of, values_of
+from millstream.expressions.vectors import (
+    Kernel,
+    Value,
+    both_valid,
+    broadcast,
+    join,
+    on_arrays,
+    relabel,
+    valid_of,
+    values_of,
+)
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, INTEGER, LONG_INTERVALS, SHORT_INTERVALS, TIMESTAMP
 
@@ -315,14 +326,14 @@ def _resolve_timestampadd(arguments: Sequence[Expression], options: Options) -> 
 
 def _implement_units(call: Call) -> Kernel:
     length, data_type = call.options[0], arrow_type(call.type)
-    long = call.type.kind in LONG_INTERVALS
+    storage = pa.int32() if call.type.kind in LONG_INTERVALS else pa.int64()
 
     def kernel(count: pa.Array) -> pa.Array:
+        factor = pa.scalar(length, pa.int64())
         try:
-            amounts = pc.multiply_checked(count, pa.scalar(length, pa.int64()))
-            return relabel(amounts.cast(pa.int32()), data_type) if long else relabel(amounts, data_type)
+            return relabel(pc.multiply_checked(count, factor).cast(storage), data_type)
         except pa.ArrowInvalid:
-            raise EvaluationError("overflow in INTERVAL multiplication") from None
+            raise overflow("*", count, broadcast(factor, len(count)), storage) from None
 
     return on_arrays(kernel)
 

@@ -7,6 +7,9 @@ allows; the kernel is then found by the kinds of the operands.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.errors import EvaluationError
+from millstream.expressions.casts.text import float_text
 from millstream.expressions.coercion import coerce, is_null_literal, spanning_interval
 from millstream.expressions.decimals import widen
 from millstream.expressions.errors import cannot_apply, wrong_count
@@ -36,9 +40,14 @@ from millstream.types.sql_type import BIGINT, LONG_INTERVALS
 DAY_US = 86_400_000_000
 DAY_NS = 86_400_000_000_000
 _MOMENTS = frozenset((Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
+_EXACT: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul,
+    "/": lambda a, b: a / b if isinstance(b, float) else Fraction(a) / Fraction(b),
+}  # fmt: skip
 _NAMES = {"+": "addition", "-": "subtraction", "*": "multiplication", "/": "division"}
 MIN_TIMESTAMP = -62_135_596_800_000_000  # 0001-01-01
 MAX_TIMESTAMP = 253_402_300_799_999_999  # 9999-12-31 23:59:59.999999
+_LONGEST = 2**62
 
 
 # ---- typing ------------------------------------------------------------------------------------------------------
@@ -145,29 +154,47 @@ def _interval_values(array: pa.Array) -> Int64s:
     return values_of(array).astype(np.int64)
 
 
+def _signed_amounts(array: pa.Array, sign: int) -> Int64s:
+    """The lengths of intervals, cut to what can be added to any time without overflow: longer ones lead out of the
+    years that times have, too."""
+    return np.clip(_interval_values(array), -_LONGEST, _LONGEST) * sign
+
+
+def _length(intervals: pa.Array, row: int, long: bool) -> str:
+    return f"{_interval_values(intervals)[row]} {'months' if long else 'microseconds'}"
+
+
 def _add_to_timestamp(x: pa.Array, y: pa.Array, sign: int, long: bool) -> pa.Array:
     valid = both_valid(valid_of(x), valid_of(y))
-    values, amount = values_of(x), _interval_values(y) * sign
+    values, amount = values_of(x), _signed_amounts(y, sign)
     if valid is not None:
         values, amount = np.where(valid, values, 0), np.where(valid, amount, 0)
     if long:
         days, rest = split_days(values)
-        values = add_months(days, amount) * DAY_US + rest
+        days = add_months(days, amount)
+        outside = (days < MIN_TIMESTAMP // DAY_US) | (days > MAX_TIMESTAMP // DAY_US)
+        moved = np.where(outside, 0, days) * DAY_US + rest
     else:
-        values = values + amount
-    check_timestamps(values, valid)
-    return join(values, valid, x.type)
+        moved = values + amount
+        outside = (moved < MIN_TIMESTAMP) | (moved > MAX_TIMESTAMP)
+    if outside.any():
+        row = int(np.argmax(outside))
+        moment = str(np.datetime64(int(values[row]), "us")).replace("T", " ")
+        raise EvaluationError(f"Timestamp out of range: {moment} {'+' if sign > 0 else '-'} {_length(y, row, long)}")
+    return join(moved, valid, x.type)
 
 
 def _add_to_date(x: pa.Array, y: pa.Array, sign: int, long: bool) -> pa.Array:
     valid = both_valid(valid_of(x), valid_of(y))
-    days, amount = values_of(x).astype(np.int64), _interval_values(y) * sign
+    days, amount = values_of(x).astype(np.int64), _signed_amounts(y, sign)
     if valid is not None:
         days, amount = np.where(valid, days, 0), np.where(valid, amount, 0)
     moved = add_months(days, amount) if long else days + np.sign(amount) * (np.abs(amount) // DAY_US)
     outside = (moved < MIN_TIMESTAMP // DAY_US) | (moved > MAX_TIMESTAMP // DAY_US)
     if outside.any():
-        raise EvaluationError(f"Cannot add interval to date: {int(moved[np.argmax(outside)])} days is out of range")
+        row = int(np.argmax(outside))
+        length = ("-" if sign < 0 else "") + _length(y, row, long)
+        raise EvaluationError(f"Cannot add interval {length} to date {np.datetime64(int(days[row]), 'D')}")
     return join(moved, valid, x.type)
 
 
@@ -180,31 +207,44 @@ def _add_to_time(x: pa.Array, y: pa.Array, sign: int) -> pa.Array:
 
 def _interval_sum(name: str, result: SqlType) -> Kernel:
     arrow = pc.add_checked if name == "+" else pc.subtract_checked
+    storage = _storage(result)
 
-    def kernel(x: Any, y: Any) -> Any:
+    def kernel(x: pa.Array, y: pa.Array) -> pa.Array:
+        left, right = relabel(x, storage), relabel(y, storage)
         try:
-            return arrow(x, y)
+            return relabel(arrow(left, right), arrow_type(result))
         except pa.ArrowInvalid:
-            raise EvaluationError(f"overflow in INTERVAL {_NAMES[name]}") from None
+            raise overflow(name, left, right, storage) from None
 
-    return kernel
+    return on_arrays(kernel)
+
+
+def _storage(interval: SqlType) -> pa.DataType:
+    """The integers that intervals of a type are."""
+    return pa.int32() if interval.kind in LONG_INTERVALS else pa.int64()
+
+
+def overflow(name: str, left: pa.Array, right: pa.Array, storage: pa.DataType) -> EvaluationError:
+    """The error of an operation on intervals, with the first operands whose result has no place in `storage`."""
+    limit = 2 ** (storage.bit_width - 1)
+    for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True):
+        if a is not None and b is not None and not _fits(_EXACT[name], a, b, limit):
+            shown = float_text(pa.scalar(b)) if isinstance(b, float) else b
+            return EvaluationError(f"overflow in INTERVAL {_NAMES[name]} {a} {name} {shown}")
+    raise AssertionError("no operands overflow")
+
+
+def _fits(operation: Callable[[Any, Any], Any], a: Any, b: Any, limit: int) -> bool:
+    try:
+        return -limit <= int(operation(a, b)) < limit
+    except (ArithmeticError, ValueError):
+        return False
 
 
 def _scaling(name: str, interval: SqlType, factor: SqlType) -> Kernel:
     """interval * number and interval / number, fractions truncated."""
     target = arrow_type(interval)
-    storage = pa.int32() if interval.kind in LONG_INTERVALS else pa.int64()
-
-    def failed(x: pa.Array, y: pa.Array) -> EvaluationError:
-        shown = next(
-            (
-                f"{a} {name} {b}"
-                for a, b in zip(x.to_pylist(), y.to_pylist(), strict=True)
-                if a is not None and b is not None
-            ),
-            "",
-        )
-        return EvaluationError(f"overflow in INTERVAL {_NAMES[name]} {shown}")
+    storage = _storage(interval)
 
     def kernel(x: pa.Array, y: pa.Array) -> pa.Array:
         amounts = relabel(x, storage).cast(pa.int64())
@@ -217,7 +257,7 @@ def _scaling(name: str, interval: SqlType, factor: SqlType) -> Kernel:
                 found = (pc.multiply_checked if name == "*" else pc.divide_checked)(amounts, y)
             return relabel(found.cast(storage), target)
         except pa.ArrowInvalid:
-            raise failed(amounts, y) from None
+            raise overflow(name, amounts, y, storage) from None
 
     return kernel
 

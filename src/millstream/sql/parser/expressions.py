@@ -186,7 +186,7 @@ class ExpressionParser(PrimaryParser):
 
     def _time_difference(self, left: Node) -> Node:
         assert isinstance(left, Operation)
-        unit, to_unit = self.interval_qualifier()
+        unit, to_unit, _ = self.interval_qualifier()
         first, second = left.operands
         return TimeDifference(self.since(left.span), first, second, unit, to_unit)
 

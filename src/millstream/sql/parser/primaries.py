@@ -166,8 +166,8 @@ class PrimaryParser(TypeParser):
             value = self.string_literal()
         else:
             value = self.primary()
-        unit, to_unit = self.interval_qualifier()
-        return IntervalLiteral(self.since(start), value, unit, to_unit, sign)
+        unit, to_unit, digits = self.interval_qualifier()
+        return IntervalLiteral(self.since(start), value, unit, to_unit, sign, digits)
 
     def _array(self) -> Node:
         start = self.advance().span
@@ -188,7 +188,7 @@ class PrimaryParser(TypeParser):
                 query = self.query()
                 self.expect(")")
                 return Subquery(self.since(start), query, "MAP")
-            arguments = self.comma_list(self._argument)
+            arguments = () if self.at(")") else self.comma_list(self._argument)
             self.expect(")")
             return FunctionCall(self.since(start), Identifier(start, "map"), arguments)
         self.advance()

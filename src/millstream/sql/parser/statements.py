@@ -58,9 +58,10 @@ class StatementParser(DeclarationParser):
                 continue
             start = self.index
             try:
-                statements.append(self._statement())
+                statement = self._statement()
                 if not self.at_end() and not self.at(";"):
                     raise self.error()
+                statements.append(statement)
             except (SqlError, RecursionError) as failure:
                 error = failure if isinstance(failure, SqlError) else self._too_deep(start)
                 error.declares = self._declared_name(start)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from millstream.sql.dialect import TokenKind
 from millstream.sql.messages import SqlError
 from millstream.sql.parser.cursor import Cursor
-from millstream.sql.syntax import Identifier, TypeName
+from millstream.sql.syntax import DEFAULT_INTERVAL_DIGITS, Identifier, TypeName
 
 _SYNONYMS = {
     "BOOL": "BOOLEAN", "INT": "INTEGER", "INT4": "INTEGER", "SIGNED": "INTEGER", "INT2": "SMALLINT",
@@ -59,7 +59,7 @@ class TypeParser(Cursor):
             return TypeName(self.since(start), "ROW", fields=fields)
         if word == "INTERVAL":
             self.advance()
-            unit, to_unit = self.interval_qualifier()
+            unit, to_unit, _ = self.interval_qualifier()
             name = f"INTERVAL_{unit}" + (f"_{to_unit}" if to_unit else "")
             return TypeName(self.since(start), name)
         if token.kind is TokenKind.WORD and word in _BUILT_IN:
@@ -120,17 +120,16 @@ class TypeParser(Cursor):
     def at_unit(self) -> bool:
         return self.token.upper in UNITS
 
-    def interval_qualifier(self) -> tuple[str, str | None]:
-        """`unit[(p[, s])] [TO unit[(p)]]`."""
-        unit = self._unit()
-        if self.accept("TO"):
-            return unit, self._unit()
-        return unit, None
+    def interval_qualifier(self) -> tuple[str, str | None, int]:
+        """`unit[(p[, s])] [TO unit[(s)]]`: the units, and how many digits the leading field may have."""
+        unit, precision = self._unit()
+        to_unit = self._unit()[0] if self.accept("TO") else None
+        return unit, to_unit, precision
 
-    def _unit(self) -> str:
+    def _unit(self) -> tuple[str, int]:
         if not self.at_unit():
             raise self.error(expected='"DAY"')
         unit = UNITS[self.advance().upper]
         if self.at("(") and self.peek().kind is TokenKind.NUMBER:
-            self.parenthesised(self.integer)
-        return unit
+            return unit, self.parenthesised(self.integer)[0]
+        return unit, DEFAULT_INTERVAL_DIGITS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from millstream.sql.context import Context
-from millstream.sql.messages import Message, not_yet
+from millstream.sql.messages import Message
 from millstream.sql.statements.registry import compiles
 from millstream.sql.syntax import Constant, Name, SetOption
 
@@ -33,8 +33,11 @@ def set_option(statement: SetOption, context: Context) -> None:
     elif text.lower() not in ("on", "true", "off", "false"):
         warning = f"Value '{text}' of variable '{name}' is neither ON nor OFF, and is taken as OFF"
         context.warn("Unknown setting", warning, value.span)
-    if name == _ENFORCE_POSITIVE and _enabled(name, context):
-        raise not_yet("Setting ENFORCE_POSITIVE_INPUTS", statement.span)
+
+
+def enforces_positive_inputs(context: Context) -> bool:
+    """Whether the weights of rows of tables without key must not become negative."""
+    return _enabled(_ENFORCE_POSITIVE, context)
 
 
 def _enabled(name: str, context: Context) -> bool:
