@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from millstream.errors import MillstreamError
 from millstream.operators.accumulators.extremes import pick_winners
-from millstream.plan.nodes import Aggregate, AggregateCall
+from millstream.plan.nodes import Aggregate, AggregateCall, SortKey
 from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR, array
 from tests.operators.law import (
     PRICE,
@@ -62,6 +62,16 @@ CALLS = {
         call("ARRAY_AGG", 1, type=array(BIGINT)),
         call("ARRAY_AGG", 2, type=array(VARCHAR), distinct=True),
         call("ARRAY_AGG", 0, type=array(INTEGER), filter=5),
+    ],
+    "sorted arrays": [
+        call("ARRAY_AGG", 2, type=array(VARCHAR), order=(SortKey(1, True, False), SortKey(3, False, False))),
+        call("ARRAY_AGG", 0, type=array(INTEGER), distinct=True, order=(SortKey(0, True, True),)),
+    ],
+    "within distinct": [
+        call("SUM", 1, within=(1, 2)),
+        call("COUNT", type=BIGINT, within=(2, 4)),
+        call("SUM", 0, within=(0,), distinct=True, filter=5),
+        call("ARRAY_AGG", 2, type=array(VARCHAR), within=(2, 3), order=(SortKey(3, True, False),)),
     ],
     "arguments of extremes": [call("ARG_MIN", 2, 1), call("ARG_MAX", 1, 2)],
 }

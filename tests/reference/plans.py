@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from functools import reduce
+from functools import cmp_to_key, reduce
 from typing import Any
 
 from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal
@@ -185,12 +185,19 @@ def call(aggregate: nodes.AggregateCall, rows: list[Row]) -> Any:
     """The value of one aggregate over a group's rows."""
     if aggregate.filter is not None:
         rows = [row for row in rows if row[aggregate.filter] is True]
+    if aggregate.within:
+        rows = _one_per_key(aggregate, rows)
     cells = [tuple(row[a] for a in aggregate.arguments) for row in rows]
     name = aggregate.function
     if name == "ARRAY_AGG":
-        ordered = sorted(rows, key=lambda row: order(row))
+        ties = [k.column for k in aggregate.order] + list(aggregate.within)
+        ordered = sorted(rows, key=lambda row: order(tuple(row[c] for c in ties) if aggregate.within else row))
+        if aggregate.order:
+            ordered.sort(key=cmp_to_key(lambda a, b: _compare(aggregate.order, a, b)))
         values = [row[aggregate.arguments[0]] for row in ordered]
-        return tuple(sorted(dict.fromkeys(values), key=order) if aggregate.distinct else values)
+        if not aggregate.distinct:
+            return tuple(values)
+        return tuple(dict.fromkeys(values) if aggregate.order else sorted(dict.fromkeys(values), key=order))
     if name in ("ARG_MIN", "ARG_MAX"):
         cells = [cell for cell in cells if cell[1] is not None]
     else:
@@ -220,6 +227,24 @@ def call(aggregate: nodes.AggregateCall, rows: list[Row]) -> Any:
     if name.startswith(("VAR", "STDDEV")):
         return spread(values, aggregate.type.scale or 0, name)
     return all(values) if name == "EVERY" else any(values)
+
+
+def _one_per_key(aggregate: nodes.AggregateCall, rows: list[Row]) -> list[Row]:
+    """One row for each key of WITHIN DISTINCT; rows without argument do not count, except for ARRAY_AGG."""
+    if aggregate.function != "ARRAY_AGG":
+        rows = [row for row in rows if all(row[a] is not None for a in aggregate.arguments)]
+    return list({tuple(row[c] for c in aggregate.within): row for row in rows}.values())
+
+
+def _compare(keys: tuple[nodes.SortKey, ...], a: Row, b: Row) -> int:
+    """How two rows are ordered by sort keys: negative if `a` comes first."""
+    for key in keys:
+        left, right = a[key.column], b[key.column]
+        if (left is None) != (right is None):
+            return -1 if (left is None) == key.nulls_first else 1
+        if order(left) != order(right):
+            return -1 if (order(left) < order(right)) != key.descending else 1
+    return 0
 
 
 def spread(values: list[Any], scale: int, name: str) -> Any:

@@ -6,7 +6,8 @@ inserts the new one. Group columns are taken from the delta, so they are not kep
 and vanishes when its row count returns to zero; without group columns there is one group, always, from the first step.
 
 DISTINCT calls see only the rows by which the set of a group's argument values changes (distinct.py keeps their
-multiplicities); the accumulator behind is the same. Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
+multiplicities); the accumulator behind is the same. WITHIN DISTINCT is another such stage (accumulators/repeated.py).
+Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.base import Accumulator, GroupBatch, Update
 from millstream.operators.accumulators.registry import AccumulatorFactory, handles_distinct
+from millstream.operators.accumulators.repeated import NewValues, OnePerKey
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
-from millstream.operators.distinct import DistinctOperator
 from millstream.operators.kernels import sum_weights
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import AggregateCall
@@ -30,38 +31,20 @@ from millstream.zset.hashing import Seeds
 
 
 class _Call:
-    """One aggregate call: its accumulator, behind a filter for repeated values if it is DISTINCT."""
+    """One aggregate call: its accumulator, behind the stages that take repeated values out."""
 
     def __init__(self, call: AggregateCall, factory: AccumulatorFactory, seeds: Seeds) -> None:
         self.accumulator: Accumulator = factory.make(call)
-        self._filter = call.filter
-        self._arguments = call.arguments
-        self.distinct: DistinctOperator | None = None
+        self.stages: list[NewValues | OnePerKey] = []
+        if call.within:
+            self.stages.append(OnePerKey(call, seeds))
         if call.distinct and call.arguments and not handles_distinct(call.function):
-            self.distinct = DistinctOperator(seeds)
+            self.stages.append(NewValues(call.filter, call.arguments, call.arguments, seeds))
 
     def update(self, batch: GroupBatch) -> Update:
-        return self.accumulator.update(batch if self.distinct is None else self._new_values(batch))
-
-    def _new_values(self, batch: GroupBatch) -> GroupBatch:
-        """The rows that change a group's set of values: +1 for its first occurrence, -1 when the last one is gone."""
-        assert self.distinct is not None
-        weights = batch.masked_weights(self._filter, self._arguments)
-        rows = np.flatnonzero(weights)
-        positions = pa.array(rows)
-        groups = pa.array(batch.groups[rows])
-        keys = tuple(column.take(groups) for column in batch.keys)
-        values = tuple(batch.columns[a].take(positions) for a in self._arguments)
-        chosen, signs = self.distinct.crossings(Delta(keys + values, weights[rows]))
-        positions = pa.array(rows[chosen])
-        return GroupBatch(
-            tuple(column.take(positions) for column in batch.columns),
-            signs,
-            batch.groups[rows[chosen]],
-            batch.slots,
-            batch.keys,
-            batch.capacity,
-        )
+        for stage in self.stages:
+            batch = stage.pass_on(batch)
+        return self.accumulator.update(batch)
 
 
 class AggregateOperator(Operator):
@@ -150,7 +133,7 @@ class AggregateOperator(Operator):
     def state_rows(self) -> int:
         rows = self._live + sum(c.num_rows for c in self._factory.candidates.values())
         for call in self._calls:
-            rows += call.accumulator.num_rows + (call.distinct.state_rows if call.distinct else 0)
+            rows += call.accumulator.num_rows + sum(stage.num_rows for stage in call.stages)
         return rows
 
     @property
@@ -158,5 +141,5 @@ class AggregateOperator(Operator):
         total = self._index.nbytes + self._rows.nbytes
         total += sum(c.nbytes for c in self._factory.candidates.values())
         for call in self._calls:
-            total += call.accumulator.nbytes + (call.distinct.state_bytes if call.distinct else 0)
+            total += call.accumulator.nbytes + sum(stage.nbytes for stage in call.stages)
         return total

@@ -24,6 +24,7 @@ from millstream.operators.arrays import (
     has_words,
     validity,
 )
+from millstream.plan.nodes import SortKey
 from millstream.zset.hashing import list_children
 
 _TOP = np.uint64(1 << 63)
@@ -84,6 +85,20 @@ def row_codes(columns: Sequence[pa.Array], num_rows: int) -> Words:
     if len(columns) == 1:
         return sort_codes(columns[0])
     return dense_ranks([sort_codes(column) for column in columns]) if columns else np.zeros(num_rows, np.uint64)
+
+
+def key_words(columns: Sequence[pa.Array], keys: Sequence[SortKey]) -> list[Words]:
+    """Words that sort rows by `keys`, the first one deciding."""
+    words: list[Words] = []
+    for key in keys:
+        column = columns[key.column]
+        codes = sort_codes(column)
+        valid = validity(column)
+        if valid is not None:
+            words.append((valid if key.nulls_first else ~valid).astype(np.uint64))
+            codes = np.where(valid, codes, np.uint64(0))
+        words.append(~codes if key.descending else codes)
+    return words
 
 
 def dense_ranks(keys: Sequence[Words]) -> Words:

@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.operators.arrays import Integers, Mask, Words, validity
+from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
 from millstream.operators.kernels import best_codes, sum_weights
-from millstream.operators.ordering import sort_codes
+from millstream.operators.ordering import key_words, sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
 from millstream.zset.consolidate import consolidate
@@ -184,13 +184,7 @@ class TopKOperator(Operator):
     def _order(self, pool: Delta, partitions: Integers, weights: tuple[Weights, ...]) -> _Ordered:
         """Rows sorted by partition, keys and all columns, equal ones merged, those without any weight left out."""
         keys: list[Words] = [partitions.astype(np.uint64)]
-        for key in self._keys:
-            column = pool.columns[key.column]
-            valid = validity(column)
-            if valid is not None:
-                keys.append((valid if key.nulls_first else ~valid).astype(np.uint64))
-            codes = sort_codes(column)
-            keys.append(~codes if key.descending else codes)
+        keys += key_words(pool.columns, self._keys)
         order = np.lexsort(tuple(reversed(keys)))
         first = _differences(keys, order)
         if not first.all():

@@ -157,14 +157,7 @@ class Dependent:
         )
 
     def aggregate(self, plan: Aggregate) -> Plan:
-        calls = tuple(
-            replace(
-                call,
-                arguments=self._moved(call.arguments),
-                filter=None if call.filter is None else call.filter + self.count,
-            )
-            for call in plan.calls
-        )
+        calls = tuple(call.moved(lambda column: column + self.count) for call in plan.calls)
         group = self._all() + self._moved(plan.group)
         totals = Aggregate(self.front + plan.schema, self.rewrite(plan.input), group, calls)
         return totals if plan.group else self._with_empty(plan, totals)

@@ -108,7 +108,9 @@ def _key_pairs(plan: Join | AsofJoin) -> list[str]:
 
 def _aggregate(call: AggregateCall, schema: Schema) -> str:
     arguments = ", ".join(schema[a].name for a in call.arguments) or "*"
-    text = f"{call.function}({'DISTINCT ' if call.distinct else ''}{arguments})"
+    order = f" ORDER BY {_sort_keys(schema, call.order)}" if call.order else ""
+    text = f"{call.function}({'DISTINCT ' if call.distinct else ''}{arguments}{order})"
+    text += f" WITHIN DISTINCT ({', '.join(schema[c].name for c in call.within)})" if call.within else ""
     return text if call.filter is None else f"{text} FILTER ({schema[call.filter].name})"
 
 
@@ -119,12 +121,15 @@ def _top_k(plan: TopK) -> str:
 
 
 def _partitions(schema: Schema, partition: Sequence[int], sort_keys: Sequence[SortKey]) -> str:
-    keys = [
-        f"{schema[k.column].name}{' DESC' if k.descending else ''} NULLS {'FIRST' if k.nulls_first else 'LAST'}"
-        for k in sort_keys
-    ]
     text = f" per ({', '.join(schema[p].name for p in partition)})" if partition else ""
-    return text + (f" by {', '.join(keys)}" if keys else "")
+    return text + (f" by {_sort_keys(schema, sort_keys)}" if sort_keys else "")
+
+
+def _sort_keys(schema: Schema, keys: Sequence[SortKey]) -> str:
+    return ", ".join(
+        f"{schema[k.column].name}{' DESC' if k.descending else ''} NULLS {'FIRST' if k.nulls_first else 'LAST'}"
+        for k in keys
+    )
 
 
 def _window(plan: Window) -> str:

@@ -7,7 +7,8 @@ Bags everywhere: a row has a multiplicity. An invalid plan cannot be built: cons
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from millstream.expressions.nodes import Expression
@@ -112,16 +113,47 @@ class Join(Plan):
 
 
 @dataclass(frozen=True, slots=True)
+class SortKey:
+    """One ORDER BY key: a column index of the input, direction and place of NULLs."""
+
+    column: int
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AggregateCall:
     """One aggregate: `function` is its upper-case registry name (COUNT, SUM, AVG, MIN, MAX, ...); `arguments` and
     `filter` (a BOOLEAN column: rows where it is not TRUE do not count) are column indices of the input; `type` is the
-    result type. COUNT with no arguments is COUNT(*)."""
+    result type. COUNT with no arguments is COUNT(*).
+
+    `order`: what ARRAY_AGG sorts by before all columns. `within`: rows that agree in these columns count as one, whose
+    arguments they all must have (WITHIN DISTINCT); before `distinct`.
+    """
 
     function: str
     arguments: tuple[int, ...]
     type: SqlType
     distinct: bool = False
     filter: int | None = None
+    order: tuple[SortKey, ...] = ()
+    within: tuple[int, ...] = ()
+
+    @property
+    def columns(self) -> set[int]:
+        """All input columns that the call reads, except those that only order ties."""
+        own = {*self.arguments, *self.within, *(key.column for key in self.order)}
+        return own if self.filter is None else {*own, self.filter}
+
+    def moved(self, place: Callable[[int], int]) -> AggregateCall:
+        """The same call over an input in which column i is column `place(i)`."""
+        return replace(
+            self,
+            arguments=tuple(place(a) for a in self.arguments),
+            filter=None if self.filter is None else place(self.filter),
+            order=tuple(replace(key, column=place(key.column)) for key in self.order),
+            within=tuple(place(c) for c in self.within),
+        )
 
 
 @dataclass(frozen=True)
@@ -184,15 +216,6 @@ class Intersect(Plan):
     @property
     def inputs(self) -> tuple[Plan, ...]:
         return (self.left, self.right)
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One ORDER BY key: a column index of the input, direction and place of NULLs."""
-
-    column: int
-    descending: bool
-    nulls_first: bool
 
 
 @dataclass(frozen=True)

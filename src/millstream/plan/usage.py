@@ -66,9 +66,7 @@ def _aggregate_columns(plan: Aggregate, wanted: set[int]) -> set[int]:
     used = set(plan.group)
     for position, call in enumerate(plan.calls, len(plan.group)):
         if position in wanted:
-            used.update(call.arguments)
-            if call.filter is not None:
-                used.add(call.filter)
+            used |= call.columns
     return used
 
 

@@ -1,7 +1,7 @@
 """The binder's frame: syntax nodes in, typed expressions and plans out.
 
-Binding is dispatched on the class of the syntax node through three tables, filled by the modules that define how a
-construct is bound: `@binds_expression`, `@binds_query`, `@binds_relation`. A new construct of the language is a new
+Binding is dispatched on the class of the syntax node through tables, filled by the modules that define how a
+construct is bound: `@binds_expression`, `@binds_query`, `@binds_sorted`, `@binds_relation`. A new construct of the language is a new
 syntax class, a grammar rule and a module with its binder; nothing here changes.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
-from millstream.plan.nodes import AggregateCall, Plan, WindowFrame
+from millstream.plan.nodes import AggregateCall, Plan, SortKey, WindowFrame
 from millstream.plan.program import Span
 from millstream.sql.context import Context
 from millstream.sql.messages import SqlError, not_yet
@@ -27,6 +27,15 @@ AGGREGATE_BASE = 1 << 30
 WINDOW_BASE = 1 << 31
 #: And those for values of sub-queries.
 SUBQUERY_BASE = 1 << 32
+
+
+@dataclass(frozen=True)
+class SortedQuery:
+    """A query with its sort keys: the first `width` columns of `plan` are the result, others only sort."""
+
+    plan: Plan
+    width: int
+    keys: tuple[SortKey, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,14 @@ class QueryEnvironment:
         if binder is None:
             raise not_yet(f"Query {type(query).__name__}", query.span)
         return binder(query, self)
+
+    def bind_sorted(self, query: Node) -> SortedQuery:
+        """The plan of a query whose order matters, with its sort keys."""
+        binder = _SORTED.get(type(query))
+        if binder is not None:
+            return binder(query, self)
+        plan = self.bind(query)
+        return SortedQuery(plan, len(plan.schema), ())
 
     def bind_relation(self, relation: Node) -> tuple[Plan, Scope]:
         """The plan of a FROM item and the names that it brings."""
@@ -105,13 +122,16 @@ class Windows:
 
 @dataclass(frozen=True)
 class SubqueryRequest:
-    """A sub-query whose value an expression needs. `kind`: SCALAR, EXISTS, ARRAY, IN, or the operator of a comparison
-    with ANY; `operands`: what is looked for or compared, over the rows of the query around it."""
+    """A sub-query whose value an expression needs. `kind`: SCALAR, EXISTS, ARRAY, MAP, IN, or the operator of a
+    comparison with ANY; `operands`: what is looked for or compared, over the rows of the query around it. `order`: that
+    of an ARRAY, whose last `hidden` columns only sort."""
 
     kind: str
     plan: Plan
     operands: tuple[Expression, ...]
     type: SqlType
+    order: tuple[SortKey, ...] = ()
+    hidden: int = 0
 
 
 @dataclass
@@ -183,10 +203,12 @@ class Environment:
 
 ExpressionBinder = Callable[[Any, Environment], Expression]
 QueryBinder = Callable[[Any, QueryEnvironment], Plan]
+SortedBinder = Callable[[Any, QueryEnvironment], SortedQuery]
 RelationBinder = Callable[[Any, QueryEnvironment], tuple[Plan, Scope]]
 
 _EXPRESSIONS: dict[type[Node], ExpressionBinder] = {}
 _QUERIES: dict[type[Node], QueryBinder] = {}
+_SORTED: dict[type[Node], SortedBinder] = {}
 _RELATIONS: dict[type[Node], RelationBinder] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -207,6 +229,16 @@ def binds_query(*classes: type[Node]) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         _QUERIES.update(dict.fromkeys(classes, function))
+        return function
+
+    return register
+
+
+def binds_sorted(*classes: type[Node]) -> Callable[[F], F]:
+    """Registers the function that binds queries of these classes where their order matters."""
+
+    def register(function: F) -> F:
+        _SORTED.update(dict.fromkeys(classes, function))
         return function
 
     return register

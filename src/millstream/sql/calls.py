@@ -9,11 +9,11 @@ from millstream.expressions.aggregates import is_aggregate as is_aggregate_name
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call, build_cast, takes_lambda
-from millstream.plan.nodes import AggregateCall
+from millstream.plan.nodes import AggregateCall, SortKey
 from millstream.sql.binding import AGGREGATE_BASE, Aggregates, Environment, at_place, binds_expression
 from millstream.sql.expressions import call, warn_of_call
 from millstream.sql.lambdas import bind_lambda
-from millstream.sql.messages import Poisoned, SqlError, invalid, not_yet
+from millstream.sql.messages import Poisoned, SqlError, invalid
 from millstream.sql.syntax import FunctionCall, Lambda, Node
 from millstream.sql.time_windows import GROUP_WINDOWS, bind_group_window
 from millstream.sql.user_functions import bind_user_call
@@ -104,12 +104,10 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
     collector = env.aggregates
     if collector is None:
         raise invalid(f"Aggregate expression is illegal in {env.clause or 'this'} clause", node.span)
-    if node.nulls is not None:
+    if node.nulls is not None and name != "ARRAY_AGG":
         raise _nulls_error(node, name)
-    if node.within_distinct:
-        raise not_yet("WITHIN DISTINCT", node.span)
-    if node.order:
-        raise not_yet(f"ORDER BY in aggregate {name}", node.span)
+    if node.order and name != "ARRAY_AGG":
+        raise invalid(f"Aggregate expression '{name}' must not contain an ORDER BY clause", node.order[0].span)
     if node.star and name != "COUNT":
         raise invalid(f"Unknown identifier '*' in {name}(*)", node.span)
     inner = replace(env, in_aggregate=True)
@@ -127,7 +125,33 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
         raise SqlError("MODE does not support DISTINCT", node.span, error_type="Not supported")
     if name not in NEVER_NULL and (not collector.grouped or condition is not None):
         result = result.with_nullable(True)
-    return add_call(collector, AGGREGATES[name].name, typed, result, node.distinct, condition)
+    if node.nulls == "IGNORE":
+        present = build_call("IS NOT NULL", typed)
+        condition = present if condition is None else build_call("AND", [condition, present])
+    call = AggregateCall(
+        AGGREGATES[name].name,
+        tuple(collector.input(argument) for argument in typed),
+        result,
+        node.distinct,
+        None if condition is None else collector.input(condition),
+        _order(node, typed, collector, inner),
+        tuple(dict.fromkeys(collector.input(key) for key in inner.bind_all(node.within_distinct))),
+    )
+    return add_call(collector, call)
+
+
+def _order(
+    node: FunctionCall, arguments: list[Expression], collector: Aggregates, env: Environment
+) -> tuple[SortKey, ...]:
+    """ORDER BY inside ARRAY_AGG; values that DISTINCT makes one can only be sorted by themselves."""
+    keys = []
+    for item in node.order:
+        key = env.bind(item.expression)
+        if node.distinct and key not in arguments:
+            text = "In an aggregate with DISTINCT, ORDER BY expressions must be its argument"
+            raise invalid(text, item.expression.span)
+        keys.append(SortKey(collector.input(key), item.descending, item.nulls_first))
+    return tuple(keys)
 
 
 def _grouping(node: FunctionCall, env: Environment) -> Expression:
@@ -137,23 +161,14 @@ def _grouping(node: FunctionCall, env: Environment) -> Expression:
     if not node.arguments:
         raise invalid("Invalid number of arguments to function 'GROUPING'. Was expecting 1 arguments", node.span)
     arguments = _positional(node, replace(env, in_aggregate=True))
-    result = add_call(env.aggregates, "GROUPING", arguments, BIGINT.with_nullable(False), False, None)
+    inputs = tuple(env.aggregates.input(argument) for argument in arguments)
+    result = add_call(env.aggregates, AggregateCall("GROUPING", inputs, BIGINT.with_nullable(False)))
     env.aggregates.places.setdefault(env.aggregates.calls[result.index - AGGREGATE_BASE], node.span)
     return result
 
 
-def add_call(
-    collector: Aggregates,
-    name: str,
-    arguments: list[Expression],
-    result: SqlType,
-    distinct: bool,
-    condition: Expression | None,
-) -> ColumnRef:
+def add_call(collector: Aggregates, call: AggregateCall) -> ColumnRef:
     """The placeholder of an aggregate call; equal calls share one."""
-    positions = tuple(collector.input(argument) for argument in arguments)
-    filter_position = None if condition is None else collector.input(condition)
-    found = AggregateCall(name, positions, result, distinct, filter_position)
-    if found not in collector.calls:
-        collector.calls.append(found)
-    return ColumnRef(result, AGGREGATE_BASE + collector.calls.index(found))
+    if call not in collector.calls:
+        collector.calls.append(call)
+    return ColumnRef(call.type, AGGREGATE_BASE + collector.calls.index(call))

@@ -202,7 +202,7 @@ class FunctionCall(Node):
     order: tuple[SortItem, ...] = ()
     nulls: str | None = None
     over: Window | None = None
-    within_distinct: bool = False
+    within_distinct: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

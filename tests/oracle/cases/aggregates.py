@@ -45,5 +45,20 @@ CASES = (
     Case("g_variance", "SELECT a, STDDEV_POP(x) AS p, VAR_SAMP(x) AS q FROM t WHERE x < 1000 GROUP BY a"),
     Case("g_times", "SELECT DATE_TRUNC(ts, HOUR) AS h, COUNT(*) AS n FROM t GROUP BY DATE_TRUNC(ts, HOUR)",
          "SELECT date_trunc('hour', ts), count(*) FROM t GROUP BY ALL"),
+    Case("g_arrays", "SELECT a, ARRAY_AGG(s) AS p, ARRAY_AGG(DISTINCT s) AS q FROM t GROUP BY a",
+         "SELECT a, list(s ORDER BY s), list(DISTINCT s ORDER BY s) FROM t GROUP BY a"),
+    Case("g_sorted_arrays", "SELECT a, ARRAY_AGG(s ORDER BY s DESC) AS p, ARRAY_AGG(b ORDER BY s DESC NULLS FIRST, "
+         "b) AS q, ARRAY_AGG(DISTINCT s ORDER BY s NULLS LAST) AS r FROM t GROUP BY a",
+         "SELECT a, list(s ORDER BY s DESC NULLS LAST), list(b ORDER BY s DESC NULLS FIRST, b), "
+         "list(DISTINCT s ORDER BY s NULLS LAST) FROM t GROUP BY a"),
+    Case("g_arrays_without_nulls", "SELECT a, ARRAY_AGG(s IGNORE NULLS ORDER BY s) AS p, ARRAY_AGG(b ORDER BY b) FILTER "
+         "(WHERE f) AS q FROM t GROUP BY a",
+         "SELECT a, coalesce(list(s ORDER BY s) FILTER (WHERE s IS NOT NULL), []), coalesce(list(b ORDER BY b) FILTER "
+         "(WHERE f), []) FROM t GROUP BY a"),
+    Case("g_within", "SELECT a, SUM(b) WITHIN DISTINCT (b, s) AS p, COUNT(*) WITHIN DISTINCT (s) AS q, "
+         "SUM(b) WITHIN DISTINCT (b) FILTER (WHERE f) AS r FROM t GROUP BY a",
+         "SELECT a, (SELECT sum(z.b) FROM (SELECT DISTINCT v.b, v.s FROM t AS v WHERE v.a IS NOT DISTINCT FROM t.a) "
+         "AS z), count(DISTINCT s) + max(CASE WHEN s IS NULL THEN 1 ELSE 0 END), sum(DISTINCT b) FILTER (WHERE f) "
+         "FROM t GROUP BY a"),
     Case("g_distinct_rows", "SELECT DISTINCT a, COUNT(*) AS n FROM t GROUP BY a, s"),
 )  # fmt: skip

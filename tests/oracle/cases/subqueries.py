@@ -80,6 +80,13 @@ CASES = (
          "AS z) AS p FROM t"),
     Case("q_window", "SELECT id FROM t WHERE b IN (SELECT r FROM (SELECT RANK() OVER (ORDER BY c) AS r, c FROM u "
          "WHERE u.a = t.a) AS z)"),
+    Case("q_array", "SELECT id, ARRAY(SELECT u.s FROM u WHERE u.a = t.a ORDER BY u.s DESC) AS p FROM t",
+         "SELECT id, coalesce((SELECT list(u.s ORDER BY u.s DESC NULLS LAST) FROM u WHERE u.a = t.a), []) FROM t"),
+    Case("q_array_top", "SELECT id, ARRAY(SELECT c FROM u ORDER BY c LIMIT 3) AS p FROM t",
+         "SELECT id, coalesce((SELECT list(c ORDER BY c) FROM (SELECT c FROM u ORDER BY c LIMIT 3)), []) FROM t"),
+    Case("q_map", "SELECT id, CAST(MAP(SELECT c, s FROM u WHERE u.a = t.a) AS VARIANT) IS NULL AS p, "
+         "CARDINALITY(MAP(SELECT c, s FROM u WHERE u.a = t.a)) AS q FROM t",
+         "SELECT id, FALSE, (SELECT count(DISTINCT c) FROM u WHERE u.a = t.a) FROM t"),
     Case("q_lateral", "SELECT t.id, z.c FROM t, LATERAL (SELECT c FROM u WHERE u.a = t.a) AS z"),
     Case("q_lateral_left", "SELECT t.id, z.c FROM t LEFT JOIN LATERAL (SELECT c FROM u WHERE u.a = t.a AND u.c > 0) "
          "AS z ON TRUE"),

@@ -76,7 +76,12 @@ def _implement_row(call: Call) -> Kernel:
 
 
 def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expression:
-    """MAP[k, v, ...] with the option ENTRIES, else MAP(keys, values)."""
+    """MAP[k, v, ...] with the option ENTRIES, the map of an array of rows (k, v) with ROWS, else MAP(keys, values)."""
+    if options == ("ROWS",):
+        (rows,) = arguments
+        assert rows.type.component is not None
+        key, value = (field.type for field in rows.type.component.fields)
+        return Call(map_of(key, value, rows.type.nullable), "MAP", tuple(arguments), options)
     if options == ("ENTRIES",):
         if not arguments:
             raise TypeCheckError("MAP requires at least one key and value")
@@ -105,6 +110,11 @@ def _implement_map(call: Call) -> Kernel:
         keys, values = pa.concat_arrays(items[0::2]), pa.concat_arrays(items[1::2])
         return maps_of(Entries(keys, values, owners, rows), None, data_type, key)
 
+    def of_rows(rows: pa.Array) -> pa.Array:
+        elements = elements_of(rows)
+        keys, values = elements.values.flatten()
+        return maps_of(Entries(keys, values, elements.owners, len(rows)), present_in(rows), data_type, key)
+
     def of_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
         present = present_in(keys, values)
         left, right = elements_of(keys), elements_of(values)
@@ -112,7 +122,7 @@ def _implement_map(call: Call) -> Kernel:
         left, right = (part.take(_position_in_row(part) < shorter[part.owners]) for part in (left, right))
         return maps_of(Entries(left.values, right.values, left.owners, len(keys)), present, data_type, key)
 
-    return on_arrays(of_entries if call.options else of_arrays)
+    return on_arrays({("ENTRIES",): of_entries, ("ROWS",): of_rows}.get(call.options, of_arrays))
 
 
 def _position_in_row(elements: Elements) -> Any:

@@ -3,13 +3,14 @@
 State is the trace of the rows that take part, keyed by group. A step reads the touched groups twice, before and after
 it adds its rows: cost O(rows of the touched groups), whatever the change.
 
-ARRAY_AGG has the order of the input rows sorted by all columns, NULL first; with DISTINCT that of the values.
+ARRAY_AGG has the order of its sort keys, then that of the input rows sorted by all columns, NULL first. Where several
+rows may stand for one value (DISTINCT, WITHIN DISTINCT), only the columns that these have in common take part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,8 +20,8 @@ from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator, GroupBatch
 from millstream.operators.accumulators.binary_bits import binary_bits
 from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
-from millstream.operators.ordering import row_codes, sort_codes
-from millstream.plan.nodes import AggregateCall
+from millstream.operators.ordering import key_words, row_codes, sort_codes
+from millstream.plan.nodes import AggregateCall, SortKey
 from millstream.types import arrow_type
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
@@ -58,9 +59,11 @@ class Recomputed(Accumulator):
         self._filter = call.filter
         self._required = () if call.function == "ARRAY_AGG" else call.arguments
         # The argument first, then what else decides the order of ARRAY_AGG.
-        others = call.function == "ARRAY_AGG" and not call.distinct
-        self._columns = (self._argument, *(range(len(types)) if others else ()))
-        self._compute = _compute(call, types[self._argument])
+        ties: tuple[int, ...] = ()
+        if call.function == "ARRAY_AGG" and not call.distinct:
+            ties = (*(key.column for key in call.order), *call.within) if call.within else tuple(range(len(types)))
+        self._columns = (self._argument, *ties)
+        self._compute = _compute(call, self._columns, types[self._argument])
         self._distinct = call.distinct
         key_types = [types[g] for g in group]
         self._width = len(key_types)
@@ -103,10 +106,10 @@ class Recomputed(Accumulator):
         return self._trace.nbytes
 
 
-def _compute(call: AggregateCall, argument: pa.DataType) -> Compute:
+def _compute(call: AggregateCall, columns: Sequence[int], argument: pa.DataType) -> Compute:
     if call.function == "ARRAY_AGG":
-        result = arrow_type(call.type)
-        return lambda groups, columns, weights, count: _array(groups, columns, weights, count, result)
+        keys = tuple(replace(key, column=columns.index(key.column)) for key in call.order)
+        return partial(_array, keys=keys, result=arrow_type(call.type))
     if call.function == "MODE":
         return _mode
     operations = {"BIT_AND": np.bitwise_and, "BIT_OR": np.bitwise_or, "BIT_XOR": np.bitwise_xor}
@@ -123,9 +126,15 @@ def _compute(call: AggregateCall, argument: pa.DataType) -> Compute:
 
 
 def _array(
-    groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int, result: pa.DataType
+    groups: Integers,
+    columns: Sequence[pa.Array],
+    weights: Weights,
+    count: int,
+    keys: Sequence[SortKey],
+    result: pa.DataType,
 ) -> pa.Array:
-    order = np.lexsort((row_codes(columns[1:] or columns, len(groups)), groups))
+    words = key_words(columns, keys)
+    order = np.lexsort((row_codes(columns[1:] or columns, len(groups)), *reversed(words), groups))
     positions = np.repeat(order, weights[order])
     lengths = np.zeros(count, np.int64)
     np.add.at(lengths, groups, weights)

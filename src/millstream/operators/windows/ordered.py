@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from millstream.operators.arrays import Integers, Mask, Words, validity
-from millstream.operators.ordering import sort_codes
+from millstream.operators.arrays import Integers, Mask, Words
+from millstream.operators.ordering import key_words, sort_codes
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta, Weights
 
@@ -38,26 +38,12 @@ class Segments:
     peer_ends: Integers
 
 
-def key_words(pool: Delta, keys: Sequence[SortKey]) -> list[Words]:
-    """Words that sort rows by `keys`, the first one deciding."""
-    words: list[Words] = []
-    for key in keys:
-        column = pool.columns[key.column]
-        codes = sort_codes(column)
-        valid = validity(column)
-        if valid is not None:
-            words.append((valid if key.nulls_first else ~valid).astype(np.uint64))
-            codes = np.where(valid, codes, np.uint64(0))
-        words.append(~codes if key.descending else codes)
-    return words
-
-
 def order_rows(
     pool: Delta, partitions: Integers, keys: Sequence[SortKey], weights: Sequence[Weights], ties: Sequence[int]
 ) -> Ordered:
     """The rows of `pool` by partition, keys and the columns `ties`; rows equal in all are one. O(n log n)."""
     leading = [partitions.astype(np.uint64)]
-    words = leading + key_words(pool, keys)
+    words = leading + key_words(pool.columns, keys)
     order = np.lexsort(tuple(reversed(words)))
     partition_first = _changes(leading, order)
     peer_first = partition_first | _changes(words[1:], order)

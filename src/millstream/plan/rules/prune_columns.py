@@ -112,14 +112,7 @@ def _aggregate(plan: Aggregate, wanted: set[int]) -> _Pruned:
     needs = input_columns(plan, {width + i for i in kept})[0]
     order = sorted(needs) or [_cheapest(plan.input)]
     inner, at = exactly(plan.input, order), _places(order)
-    calls = tuple(
-        replace(
-            call,
-            arguments=tuple(at[a] for a in call.arguments),
-            filter=None if call.filter is None else at[call.filter],
-        )
-        for call in (plan.calls[i] for i in kept)
-    )
+    calls = tuple(plan.calls[i].moved(at.__getitem__) for i in kept)
     order = [*range(width), *(width + i for i in kept)]
     schema = tuple(plan.schema[i] for i in order)
     return Aggregate(schema, inner, tuple(at[g] for g in plan.group), calls), _places(order)

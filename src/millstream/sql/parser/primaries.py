@@ -402,10 +402,7 @@ class PrimaryParser(TypeParser):
     ) -> FunctionCall:
         """The clauses that may follow a call: IGNORE NULLS, WITHIN DISTINCT, FILTER, OVER."""
         nulls = self._nulls_treatment() or nulls
-        within = False
-        if self.accept("WITHIN", "DISTINCT"):
-            self.parenthesised(self.expression)
-            within = True
+        within = self.parenthesised(self.expression) if self.accept("WITHIN", "DISTINCT") else ()
         condition: Node | None = None
         if self.accept("FILTER"):
             self.expect("(")

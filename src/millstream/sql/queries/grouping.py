@@ -56,14 +56,7 @@ class Grouping:
             inputs = [_any_column(plan)]
         schema = tuple(Column(f"$g{i}", e.type) for i, e in enumerate(inputs))
         projected = Project(schema, plan, tuple(inputs))
-        calls = tuple(
-            replace(
-                call,
-                arguments=tuple(place[a] for a in call.arguments),
-                filter=None if call.filter is None else place[call.filter],
-            )
-            for call in aggregates.calls
-        )
+        calls = tuple(call.moved(place.__getitem__) for call in aggregates.calls)
         parts = [self._grouped(projected, keys, calls) for keys in self.sets]
         result = parts[0] if len(parts) == 1 else UnionAll(self._schema(schema, calls), tuple(parts))
         return result, lambda e: self._rewrite(e, references)

@@ -6,15 +6,24 @@ from dataclasses import replace
 
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.plan.nodes import Column, Plan, Project, SortKey, TopK
-from millstream.sql.binding import Environment, QueryEnvironment, binds_query
+from millstream.sql.binding import Environment, QueryEnvironment, SortedQuery, binds_query, binds_sorted
 from millstream.sql.messages import SqlError, invalid
-from millstream.sql.queries.select import OrderedSelect, bind_ordered_select, trim
+from millstream.sql.queries.select import bind_ordered_select, trim
 from millstream.sql.scope import relation_scope
 from millstream.sql.syntax import Constant, Node, Ordered, Select, SortItem, WithQuery
 
 
 @binds_query(WithQuery)
 def _with(node: WithQuery, env: QueryEnvironment) -> Plan:
+    return _with_tables(node, env).bind(node.query)
+
+
+@binds_sorted(WithQuery)
+def _sorted_with(node: WithQuery, env: QueryEnvironment) -> SortedQuery:
+    return _with_tables(node, env).bind_sorted(node.query)
+
+
+def _with_tables(node: WithQuery, env: QueryEnvironment) -> QueryEnvironment:
     ctes = dict(env.ctes)
     for table in node.tables:
         plan = env.nested(ctes=dict(ctes)).bind(table.query)
@@ -25,11 +34,24 @@ def _with(node: WithQuery, env: QueryEnvironment) -> Plan:
             columns = zip(table.columns, plan.schema, strict=True)
             plan = replace(plan, schema=tuple(Column(n.name, c.type, n.quoted) for n, c in columns))
         ctes[table.name.name] = plan
-    return replace(env, ctes=ctes).bind(node.query)
+    return replace(env, ctes=ctes)
 
 
 @binds_query(Ordered)
 def _ordered(node: Ordered, env: QueryEnvironment) -> Plan:
+    bound = _sorted(node, env)
+    if node.limit is None and node.offset is None and env.top:
+        if not (isinstance(node.query, Select) and node.query.distinct_on):
+            text = (
+                "ORDER BY clause is currently ignored\n"
+                "(the result will contain the correct data, but the data is not ordered)"
+            )
+            env.context.warn("ORDER BY is ignored", text, node.span)
+    return trim(bound, bound.plan)
+
+
+@binds_sorted(Ordered)
+def _sorted(node: Ordered, env: QueryEnvironment) -> SortedQuery:
     limit = None if node.limit is None else _row_count(node.limit)
     offset = 0 if node.offset is None else _row_count(node.offset)
     query, order, order_all = node.query, node.order, node.order_all
@@ -38,15 +60,8 @@ def _ordered(node: Ordered, env: QueryEnvironment) -> Plan:
     else:
         bound = _over_output(env.nested().bind(query), order, order_all, env)
     if limit is None and offset == 0:
-        if env.top and not (isinstance(query, Select) and query.distinct_on):
-            text = (
-                "ORDER BY clause is currently ignored\n"
-                "(the result will contain the correct data, but the data is not ordered)"
-            )
-            env.context.warn("ORDER BY is ignored", text, node.span)
-        return trim(bound, bound.plan)
-    top = TopK(bound.plan.schema, bound.plan, (), bound.keys, limit, offset)
-    return trim(bound, top)
+        return bound
+    return replace(bound, plan=TopK(bound.plan.schema, bound.plan, (), bound.keys, limit, offset))
 
 
 def _row_count(node: Node) -> int:
@@ -55,11 +70,11 @@ def _row_count(node: Node) -> int:
     return int(node.text)
 
 
-def _over_output(plan: Plan, order: tuple[SortItem, ...], order_all: bool, env: QueryEnvironment) -> OrderedSelect:
+def _over_output(plan: Plan, order: tuple[SortItem, ...], order_all: bool, env: QueryEnvironment) -> SortedQuery:
     """Sort keys over the columns of a query that is not a SELECT."""
     width = len(plan.schema)
     if order_all:
-        return OrderedSelect(plan, width, tuple(SortKey(i, False, True) for i in range(width)))
+        return SortedQuery(plan, width, tuple(SortKey(i, False, True) for i in range(width)))
     scope = relation_scope("", plan.schema)
     inner = Environment(env, scope, clause="ORDER BY")
     expressions: list[Expression] = [ColumnRef(c.type, i) for i, c in enumerate(plan.schema)]
@@ -73,7 +88,7 @@ def _over_output(plan: Plan, order: tuple[SortItem, ...], order_all: bool, env: 
         keys.append(SortKey(expressions.index(value), item.descending, item.nulls_first))
     if len(expressions) > width:
         plan = Project(tuple(schema), plan, tuple(expressions))
-    return OrderedSelect(plan, width, tuple(keys))
+    return SortedQuery(plan, width, tuple(keys))
 
 
 def _ordinal(node: Node, columns: list[Expression]) -> Expression | None:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 
 from millstream.expressions.nodes import ColumnRef, Expression, Literal
 from millstream.plan.nodes import Column, Distinct, Filter, Plan, Project, SortKey, TopK, Values
-from millstream.sql.binding import Aggregates, Alias, Environment, QueryEnvironment, Subqueries, Windows, binds_query
+from millstream.sql.binding import (
+    Aggregates,
+    Alias,
+    Environment,
+    QueryEnvironment,
+    SortedQuery,
+    Subqueries,
+    Windows,
+    binds_query,
+)
 from millstream.sql.catalog import derived_column
 from millstream.sql.dialect import union
 from millstream.sql.messages import NO_SPAN, invalid
@@ -46,15 +55,6 @@ class Item:
     expression: Expression
 
 
-@dataclass(frozen=True)
-class OrderedSelect:
-    """A SELECT with its sort keys: the first `width` columns of `plan` are the result, others only sort."""
-
-    plan: Plan
-    width: int
-    keys: tuple[SortKey, ...]
-
-
 def one_row() -> Plan:
     """The input of a SELECT without FROM."""
     return Values((Column("dual", _TRUE.type),), ((_TRUE,),))
@@ -72,7 +72,7 @@ def bind_ordered_select(
     order_all: bool,
     env: QueryEnvironment,
     partial: frozenset[int] = frozenset(),
-) -> OrderedSelect:
+) -> SortedQuery:
     """The plan of a SELECT and of the ORDER BY that follows it. `partial`: input columns that some grouping set lacks,
     which makes them NULL after grouping."""
     plan, scope = one_row(), Scope(outer=env.outer)
@@ -306,7 +306,7 @@ def _finish(
     items: list[Item],
     sort: list[tuple[Expression, SortItem]],
     on: list[Expression],
-) -> OrderedSelect:
+) -> SortedQuery:
     """The final projection with hidden sort columns, DISTINCT and DISTINCT ON."""
     expressions = [item.expression for item in items]
     schema = [item.column for item in items]
@@ -333,10 +333,10 @@ def _finish(
         result = TopK(result.schema, result, on_columns, keys, 1, 0)
     elif select.distinct:
         result = Distinct(result.schema, result)
-    return OrderedSelect(result, width, keys)
+    return SortedQuery(result, width, keys)
 
 
-def trim(ordered: OrderedSelect, plan: Plan) -> Plan:
+def trim(ordered: SortedQuery, plan: Plan) -> Plan:
     """`plan`, whose columns are those of `ordered.plan`, without the hidden ones."""
     if len(plan.schema) == ordered.width:
         return plan

@@ -1,4 +1,4 @@
-"""Sub-queries in expressions: scalar, EXISTS, IN, ANY, ALL, ARRAY.
+"""Sub-queries in expressions: scalar, EXISTS, IN, ANY, ALL, ARRAY, MAP.
 
 A sub-query is bound with the scope around it in sight. Its value becomes a column of the rows that the expression is
 evaluated on, by a join (plan/decorrelate.py): the expression reads a placeholder until then. EXISTS and IN that WHERE
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from millstream.expressions.aggregates import resolve_aggregate
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression, Literal, OuterRef, columns_used, substitute
 from millstream.expressions.registry import build_call, build_case, coerce
@@ -35,7 +34,7 @@ from millstream.sql.binding import (
 from millstream.sql.messages import SqlError, invalid, not_yet
 from millstream.sql.syntax import Exists, InQuery, Node, Quantified, RowExpression, Subquery
 from millstream.types import SqlType
-from millstream.types.sql_type import BIGINT, BOOLEAN, array
+from millstream.types.sql_type import BIGINT, BOOLEAN, array, map_of
 
 _TRUE = Literal(BOOLEAN.with_nullable(False), True)
 _FALSE = Literal(BOOLEAN.with_nullable(False), False)
@@ -65,21 +64,40 @@ def _requested(env: Environment, span: Span, request: SubqueryRequest) -> Expres
 
 @binds_expression(Subquery)
 def _subquery(node: Subquery, env: Environment) -> Expression:
+    if node.collect == "ARRAY":
+        return _array(node, env)
     plan = inner_plan(node.query, env)
     types = [column.type for column in plan.schema]
     if node.collect == "MAP":
-        raise not_yet("MAP sub-queries", node.span)
-    if node.collect == "ARRAY":
-        element = types[0] if len(types) == 1 else _row(plan).type
-        return _requested(env, node.span, SubqueryRequest("ARRAY", plan, (), array(element, nullable=False)))
+        if len(types) != 2:
+            raise invalid(f"MAP requires exactly two fields, got {len(types)}; row type {_shown(plan)}", node.span)
+        return _requested(env, node.span, SubqueryRequest("MAP", plan, (), map_of(types[0], types[1], nullable=False)))
     if len(types) != 1:
-        shown = ", ".join(f"{c.type.sql()} {c.name}" for c in plan.schema)
         text = (
-            f"Cannot apply '$SCALAR_QUERY' to arguments of type '$SCALAR_QUERY(<RECORDTYPE({shown})>)'. "
+            f"Cannot apply '$SCALAR_QUERY' to arguments of type '$SCALAR_QUERY(<{_shown(plan)}>)'. "
             "Supported form(s): '$SCALAR_QUERY(<RECORDTYPE(SINGLE FIELD)>)'"
         )
         raise invalid(text, node.span)
     return _requested(env, node.span, SubqueryRequest("SCALAR", plan, (), types[0].with_nullable(True)))
+
+
+def _shown(plan: Plan) -> str:
+    return f"RECORDTYPE({', '.join(f'{c.type.sql()} {c.name}' for c in plan.schema)})"
+
+
+def _array(node: Subquery, env: Environment) -> Expression:
+    """ARRAY(query): the values, or rows of several columns, in the order of the query."""
+    bound = env.query.nested(outer=env.scope).bind_sorted(node.query)
+    element = _element(bound.plan, bound.width).type
+    hidden = len(bound.plan.schema) - bound.width
+    request = SubqueryRequest("ARRAY", bound.plan, (), array(element, nullable=False), bound.keys, hidden)
+    return _requested(env, node.span, request)
+
+
+def _element(plan: Plan, width: int) -> Expression:
+    """The value of the first column, or the row of the first `width`."""
+    columns = [_column(c.type, i) for i, c in enumerate(plan.schema[:width])]
+    return columns[0] if width == 1 else build_call("ROW", columns)
 
 
 @binds_expression(Exists)
@@ -222,8 +240,8 @@ def _attach(plan: Plan, request: SubqueryRequest, resolve: Resolve) -> tuple[Pla
     correlation = decorrelate(plan, request.plan, resolve, only_keys=True)
     if request.kind == "EXISTS":
         return _attach_marker(plan, correlation, ())
-    if request.kind == "ARRAY":
-        return _attach_array(plan, request, correlation)
+    if request.kind in ("ARRAY", "MAP"):
+        return _attach_collection(plan, request, correlation)
     if request.kind == "IN":
         return _attach_in(plan, request, correlation)
     return _attach_comparison(plan, request, correlation)
@@ -231,10 +249,6 @@ def _attach(plan: Plan, request: SubqueryRequest, resolve: Resolve) -> tuple[Pla
 
 def _column(sql_type: SqlType, index: int) -> Expression:
     return ColumnRef(sql_type, index)
-
-
-def _row(plan: Plan) -> Expression:
-    return build_call("ROW", [_column(c.type, i) for i, c in enumerate(plan.schema)])
 
 
 def _beside(
@@ -261,7 +275,7 @@ def _totals(correlation: Correlation, values: Sequence[Expression], calls: Seque
     """Aggregates of values over the correlation's plan, by its keys. Arguments of `calls` index `values`."""
     count = len(correlation.keys)
     source = _source(correlation, values)
-    moved = tuple(replace(call, arguments=tuple(a + count for a in call.arguments)) for call in calls)
+    moved = tuple(call.moved(lambda column: column + count) for call in calls)
     schema = source.schema[:count] + tuple(Column(f"$total{i}", call.type) for i, call in enumerate(calls))
     return Aggregate(schema, source, tuple(range(count)), moved)
 
@@ -305,13 +319,18 @@ def _attach_marker(plan: Plan, correlation: Correlation, operands: Sequence[Expr
     return plan, build_call("IS NOT NULL", [_result(plan, width + count + len(operands))])
 
 
-def _attach_array(plan: Plan, request: SubqueryRequest, correlation: Correlation) -> tuple[Plan, Expression]:
+def _attach_collection(plan: Plan, request: SubqueryRequest, correlation: Correlation) -> tuple[Plan, Expression]:
+    """ARRAY and MAP: a map is made of its rows in order, so that of equal keys the largest value is the last."""
     first = len(plan.schema) + len(correlation.keys)
-    value = _column(request.plan.schema[0].type, 0) if len(request.plan.schema) == 1 else _row(request.plan)
-    _, collected = resolve_aggregate("ARRAY_AGG", [value])
-    call = AggregateCall("ARRAY_AGG", (0,), collected)
-    plan = _beside(plan, _totals(correlation, [value], [call]), correlation)
-    return plan, build_call("COALESCE", [_result(plan, first), Literal(request.type, ())])
+    inner = request.plan
+    element = _element(inner, len(inner.schema) - request.hidden)
+    sorted_by = [_column(inner.schema[key.column].type, key.column) for key in request.order]
+    order = tuple(replace(key, column=position) for position, key in enumerate(request.order, 1))
+    collected = array(element.type, nullable=False)
+    call = AggregateCall("ARRAY_AGG", (0,), collected, order=order)
+    plan = _beside(plan, _totals(correlation, [element, *sorted_by], [call]), correlation)
+    rows = build_call("COALESCE", [_result(plan, first), Literal(collected, ())])
+    return plan, build_call("MAP", [rows], ("ROWS",)) if request.kind == "MAP" else rows
 
 
 def _attach_in(plan: Plan, request: SubqueryRequest, correlation: Correlation) -> tuple[Plan, Expression]:
