@@ -1,8 +1,8 @@
 """The binder's frame: syntax nodes in, typed expressions and plans out.
 
 Binding is dispatched on the class of the syntax node through tables, filled by the modules that define how a
-construct is bound: `@binds_expression`, `@binds_query`, `@binds_sorted`, `@binds_relation`. A new construct of the language is a new
-syntax class, a grammar rule and a module with its binder; nothing here changes.
+construct is bound: `@binds_expression`, `@binds_query`, `@binds_sorted`, `@binds_relation`. A new construct of the
+language is a new syntax class, a grammar rule and a module with its binder; nothing here changes.
 """
 
 from __future__ import annotations

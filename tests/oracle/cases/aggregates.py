@@ -51,10 +51,10 @@ CASES = (
          "b) AS q, ARRAY_AGG(DISTINCT s ORDER BY s NULLS LAST) AS r FROM t GROUP BY a",
          "SELECT a, list(s ORDER BY s DESC NULLS LAST), list(b ORDER BY s DESC NULLS FIRST, b), "
          "list(DISTINCT s ORDER BY s NULLS LAST) FROM t GROUP BY a"),
-    Case("g_arrays_without_nulls", "SELECT a, ARRAY_AGG(s IGNORE NULLS ORDER BY s) AS p, ARRAY_AGG(b ORDER BY b) FILTER "
-         "(WHERE f) AS q FROM t GROUP BY a",
-         "SELECT a, coalesce(list(s ORDER BY s) FILTER (WHERE s IS NOT NULL), []), coalesce(list(b ORDER BY b) FILTER "
-         "(WHERE f), []) FROM t GROUP BY a"),
+    Case("g_arrays_without_nulls", "SELECT a, ARRAY_AGG(s IGNORE NULLS ORDER BY s) AS p, "
+         "ARRAY_AGG(b ORDER BY b) FILTER (WHERE f) AS q FROM t GROUP BY a",
+         "SELECT a, coalesce(list(s ORDER BY s) FILTER (WHERE s IS NOT NULL), []), "
+         "coalesce(list(b ORDER BY b) FILTER (WHERE f), []) FROM t GROUP BY a"),
     Case("g_within", "SELECT a, SUM(b) WITHIN DISTINCT (b, s) AS p, COUNT(*) WITHIN DISTINCT (s) AS q, "
          "SUM(b) WITHIN DISTINCT (b) FILTER (WHERE f) AS r FROM t GROUP BY a",
          "SELECT a, (SELECT sum(z.b) FROM (SELECT DISTINCT v.b, v.s FROM t AS v WHERE v.a IS NOT DISTINCT FROM t.a) "

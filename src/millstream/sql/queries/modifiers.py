@@ -40,13 +40,13 @@ def _with_tables(node: WithQuery, env: QueryEnvironment) -> QueryEnvironment:
 @binds_query(Ordered)
 def _ordered(node: Ordered, env: QueryEnvironment) -> Plan:
     bound = _sorted(node, env)
-    if node.limit is None and node.offset is None and env.top:
-        if not (isinstance(node.query, Select) and node.query.distinct_on):
-            text = (
-                "ORDER BY clause is currently ignored\n"
-                "(the result will contain the correct data, but the data is not ordered)"
-            )
-            env.context.warn("ORDER BY is ignored", text, node.span)
+    used = node.limit is not None or node.offset is not None
+    if env.top and not used and not (isinstance(node.query, Select) and node.query.distinct_on):
+        text = (
+            "ORDER BY clause is currently ignored\n"
+            "(the result will contain the correct data, but the data is not ordered)"
+        )
+        env.context.warn("ORDER BY is ignored", text, node.span)
     return trim(bound, bound.plan)
 
 
