@@ -21,7 +21,7 @@ from millstream.pipeline.frames import FrameFormat, from_arrow, to_arrow
 from millstream.pipeline.publish import publish_table
 from millstream.pipeline.rows import changes_from_table, invalid
 from millstream.pipeline.runtime_config import RuntimeConfig
-from millstream.plan.program import Program, Table, View
+from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program, Table, View
 from millstream.sql.compile import compile_program
 from millstream.sql.identifiers import canonical_name
 from millstream.types import arrow_schema
@@ -201,7 +201,7 @@ class Pipeline:
 
     def _relation(self, name: str) -> str:
         canonical = _canonical(name)
-        if canonical not in self.tables and canonical not in self.views:
+        if canonical not in self.tables and canonical not in self.views and canonical != ERROR_VIEW:
             known = ", ".join((*self.tables, *self.views)) or "none"
             raise MillstreamError(
                 "UnknownRelation",
@@ -213,8 +213,7 @@ class Pipeline:
 
     def _weighted(self, name: str, delta: Delta | None) -> pa.Table:
         relation: Table | View | None = self.program.table(name) or self.program.view(name)
-        assert relation is not None
-        declared = relation.columns if isinstance(relation, Table) else relation.schema
+        declared = ERROR_VIEW_SCHEMA if relation is None else relation.schema
         columns = [(column.name, column.type) for column in declared]
         schema = arrow_schema(columns)
         if delta is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def run_script(script: Script) -> list[str]:
         elif expectation.rows is None:
             problems.extend(_check_alone(script, expectation))
         else:
-            views[f"view_{number}"] = expectation
+            views[_name(expectation, number)] = expectation
     problems.extend(_check_views(script, views))
     return problems
 
@@ -43,7 +44,12 @@ def _check_alone(script: Script, expectation: Expectation) -> list[str]:
         return list(_check_warning(script, expectation))
     if expectation.failure is not None:
         return list(_check_failure(script, expectation))
-    return _check_views(script, {"view_0": expectation})
+    return _check_views(script, {_name(expectation, 0): expectation})
+
+
+def _name(expectation: Expectation, number: int) -> str:
+    """What is looked at: a view of its own, or a declared relation for the so-manieth time."""
+    return f"view_{number}" if expectation.relation is None else f"{expectation.relation} ({number})"
 
 
 # ---- rows ----
@@ -59,16 +65,20 @@ def _check_views(script: Script, views: dict[str, Expectation]) -> list[str]:
 
 def _check_after(script: Script, views: dict[str, Expectation], after: int) -> list[str]:
     """Compile the views together and compare them; one after the other when they fail together."""
-    program, messages = _compile(script, {name: e.sql for name, e in views.items()})
+    program, messages = _compile(script, {name: e.sql for name, e in views.items() if e.relation is None})
     texts = _errors(messages)
     problems: list[str] = []
     if program is not None:
         blocks = script.inputs[:after]
         try:
-            for how, steps in (("step by step", [[block] for block in blocks]), ("in one step", [blocks])):
+            runs = [("step by step", [[block] for block in blocks])]
+            if not script.stepwise:
+                runs.append(("in one step", [blocks]))
+            for how, steps in runs:
                 contents = _contents(program, script, steps)
                 for name, expectation in views.items():
-                    problems.extend(_check_rows(script, expectation, program, name, contents[name], how))
+                    found = contents[expectation.relation or name]
+                    problems.extend(_check_rows(script, expectation, program, name, found, how))
                 if problems:
                     break  # the same again
             return problems
@@ -88,9 +98,9 @@ def _check_rows(
     if sorted(found) != expectation.rows:
         got, wanted = "\n    ".join(sorted(found)), "\n    ".join(expectation.rows)
         yield _problem(script, expectation, f"({how}) gives\n    {got}\n  instead of\n    {wanted}")
-    view = program.view(name)
-    assert view is not None
     if expectation.types is not None:
+        view = program.view(name)
+        assert view is not None
         types = ", ".join(column.type.sql() + ("" if column.type.nullable else " NOT NULL") for column in view.schema)
         if types != expectation.types:
             yield _problem(script, expectation, f"has type {types} instead of {expectation.types}")
@@ -184,18 +194,27 @@ def _compile(script: Script, views: dict[str, str]) -> tuple[Program | None, tup
 
 def _contents(program: Program, script: Script, steps: Sequence[Sequence[Block]]) -> dict[str, list[str]]:
     circuit = Circuit(program)
-    circuit.step({})
+    now_us = 0
+    circuit.step({}, now_us)
     for blocks in steps:
         changes: dict[str, list[ChangeBatch]] = {}
         for block in blocks:
-            changes.setdefault(block.argument, []).append(_changes(program, script, block))
-        circuit.step(changes)
+            if block.kind == "now":
+                now_us = _micros(block.argument)
+            else:
+                changes.setdefault(block.argument, []).append(_changes(program, script, block))
+        circuit.step(changes, now_us)
     snapshot = circuit.snapshot()
+    relations = [view for view in program.views if not view.local] + [t for t in program.tables if t.queryable]
     return {
-        view.name: show_rows(snapshot.table(view.name), [column.type for column in view.schema])
-        for view in program.views
-        if not view.local
+        relation.name: show_rows(snapshot.table(relation.name), [column.type for column in relation.schema])
+        for relation in relations
     }
+
+
+def _micros(text: str) -> int:
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
 def _changes(program: Program, script: Script, block: Block) -> ChangeBatch:

@@ -36,6 +36,13 @@ comments.
     1 / 0            -> !!causes overflow
     1 + CAST(2 AS BIGINT) -> 3 :: BIGINT NOT NULL
 
+    contents v                      what has come out of an output or table that the statements declare, all lines rows
+    1 | 'x'
+
+    now 2024-01-01 12:00:00         one step without input, at which the clock is put to that time
+
+    stepwise                        how input is cut into steps matters: it is not also given as one step
+
 A part of a message may leave words out with ` ... `, is compared without regard to case, and may begin with the type of
 the message and a colon (`Duplicate key: property`). In `error` and `warning`, a text that ends with `;` or that begins
 like a statement stands as itself, after the statements of the script.
@@ -54,7 +61,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_BLOCK = re.compile(r"(statement|insert|delete|query|error|warning|failure|eval)\b[ \t]*(.*)")
+_BLOCK = re.compile(r"(statement|insert|delete|now|stepwise|query|contents|error|warning|failure|eval)\b[ \t]*(.*)")
 _PENDING = re.compile(r"#\s*pending:\s*(.+)")
 _SEPARATOR = "----"
 _STATEMENT = re.compile(r"(CREATE|DECLARE|SET|DROP|INSERT|REMOVE|ALTER|LATENESS)\b", re.IGNORECASE)
@@ -99,7 +106,8 @@ class Block:
 class Expectation:
     """A view, and what is to come out after so many blocks of input: rows, or part of an error.
 
-    `statement`: the text stands as itself, not as the query of a view. `constant`: a line of `eval`.
+    `statement`: the text stands as itself, not as the query of a view. `constant`: a line of `eval`. `relation`: the
+    name of what is looked at, if it is no view of its own.
     """
 
     sql: str
@@ -113,6 +121,7 @@ class Expectation:
     failure: str | None = None
     statement: bool = False
     constant: bool = False
+    relation: str | None = None
 
 
 @dataclass
@@ -123,6 +132,7 @@ class Script:
     statements: list[str] = field(default_factory=list)
     inputs: list[Block] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
+    stepwise: bool = False
 
 
 def parse_script(path: Path) -> Script:
@@ -131,8 +141,10 @@ def parse_script(path: Path) -> Script:
     for block in _blocks(path):
         if block.kind == "statement":
             script.statements.append(block.text.rstrip(";"))
-        elif block.kind in ("insert", "delete"):
+        elif block.kind in ("insert", "delete", "now"):
             script.inputs.append(block)
+        elif block.kind == "stepwise":
+            script.stepwise = True
         elif block.kind == "eval":
             script.expectations.extend(_evaluations(path, block, len(script.inputs)))
         else:
@@ -152,8 +164,8 @@ def _blocks(path: Path) -> Iterator[Block]:
             if head is None:
                 head = _BLOCK.fullmatch(line.rstrip())
                 if head is None:
-                    raise ValueError(f"{path}:{number}: a block begins with statement, insert, delete, query, error, "
-                                     f"warning, failure or eval, not {line!r}")  # fmt: skip
+                    raise ValueError(f"{path}:{number}: a block begins with statement, insert, delete, now, stepwise, "
+                                     f"query, contents, error, warning, failure or eval, not {line!r}")  # fmt: skip
                 start, block_pending = number, pending
             else:
                 lines.append(Line(line.rstrip(), number, pending))
@@ -171,6 +183,8 @@ def _expectation(path: Path, block: Block, after: int) -> Expectation:
         made.rows = sorted(rows)
         made.types = block.argument.removeprefix("(").removesuffix(")") or None
         return made
+    if block.kind == "contents":
+        return Expectation("", block.line, after, block.pending, rows=sorted(block.texts), relation=block.argument)
     if not block.argument:
         raise ValueError(f"{path}:{block.line}: '{block.kind}' needs a part of the message")
     if block.kind == "failure":

@@ -20,9 +20,11 @@ from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.asof_join import AsofJoinOperator
 from millstream.operators.base import Operator
 from millstream.operators.distinct import DistinctOperator
+from millstream.operators.error_view import ErrorViewOperator
 from millstream.operators.filter import FilterOperator
 from millstream.operators.hop import HopOperator
 from millstream.operators.join import JoinOperator
+from millstream.operators.lateness import Lateness, LatenessOperator
 from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
 from millstream.operators.set_operations import SetOperator
@@ -52,9 +54,10 @@ from millstream.plan.nodes import (
     Values,
     Window,
 )
-from millstream.plan.program import Program
+from millstream.plan.program import ERROR_VIEW, Delay, Program, View
 from millstream.plan.recursion import NotMonotoneError, Recursion, external_name, levelled, split
-from millstream.types import arrow_type
+from millstream.plan.walk import reads_relation
+from millstream.types import SqlType, arrow_type
 from millstream.zset.hashing import Seeds
 
 
@@ -64,9 +67,24 @@ def build_graph(program: Program, seeds: Seeds) -> Graph:
     for table in program.tables:
         append_only = table.append_only and not table.primary_key
         builder.relations[table.name] = builder.add(Node(None, (), table.name, append_only))
+        if table.delays:
+            builder.lateness[table.name] = _lateness([column.type for column in table.columns], table.delays)
+    by_name = {view.name: view for view in program.views}
+    # What reads error_view comes after everything that writes it.
+    readers = {view.name for view in program.views if reads_relation(view, ERROR_VIEW, by_name)}
     for view in program.views:
-        builder.relations[view.name] = builder.build(view.plan)
-    return Graph(tuple(builder.nodes), builder.relations)
+        if view.name not in readers:
+            builder.relations[view.name] = builder.view(view)
+    if readers or builder.lateness or program.keeps_errors:
+        builder.relations[ERROR_VIEW] = builder.error_view(program)
+    for view in program.views:
+        if view.name in readers:
+            builder.relations[view.name] = builder.view(view)
+    return Graph(tuple(builder.nodes), builder.relations, builder.lateness)
+
+
+def _lateness(types: Sequence[SqlType], delays: Sequence[Delay]) -> Lateness:
+    return Lateness([(delay.column, types[delay.column], delay.lateness) for delay in delays])
 
 
 def uses_now(expression: Expression) -> bool:
@@ -85,7 +103,25 @@ class _Builder:
     seeds: Seeds
     nodes: list[Node] = field(default_factory=list)
     relations: dict[str, int] = field(default_factory=dict)
+    lateness: dict[str, Lateness] = field(default_factory=dict)
     _found: dict[Hashable, int] = field(default_factory=dict)
+
+    def view(self, view: View) -> int:
+        """The number of the node whose output is the view."""
+        node = self.build(view.plan)
+        if not view.delays:
+            return node
+        lateness = self.lateness[view.name] = _lateness([column.type for column in view.schema], view.delays)
+        return self.add(Node(LatenessOperator(lateness, self.seeds), (node,), "lateness", self.nodes[node].append_only))
+
+    def error_view(self, program: Program) -> int:
+        """The node that gathers late rows."""
+        schemas = {table.name: table.schema for table in program.tables}
+        schemas.update((view.name, view.schema) for view in program.views)
+        sources = [(name, schemas[name], lateness) for name, lateness in self.lateness.items()]
+        inputs = tuple(self.relations[name] for name in self.lateness)
+        operator = ErrorViewOperator(sources) if sources else UnionOperator()
+        return self.add(Node(operator, inputs, "error view", append_only=True))
 
     def add(self, node: Node) -> int:
         self.nodes.append(node)

@@ -19,8 +19,8 @@ from millstream.circuit.inputs import TableInput
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.plan.nodes import Column
-from millstream.plan.program import Program
+from millstream.plan.nodes import Schema
+from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program
 from millstream.types import arrow_type
 from millstream.zset.changes import ChangeBatch
 from millstream.zset.consolidate import consolidate
@@ -74,6 +74,11 @@ class NodeStats:
     rows_out: int = 0
 
 
+def _contents(schema: Schema, seeds: Seeds) -> Trace:
+    """What a materialized relation is kept in."""
+    return Trace([arrow_type(column.type) for column in schema], range(len(schema)), seeds)
+
+
 @dataclass
 class Circuit:
     """The running form of `program`. Not thread-safe, apart from snapshots and step results."""
@@ -85,20 +90,21 @@ class Circuit:
     def __post_init__(self) -> None:
         program = self.program
         self._graph = build_graph(program, self.seeds)
-        self._inputs = {table.name: TableInput(table, self.seeds) for table in program.tables}
+        self._lateness = self._graph.lateness
+        self._inputs = {
+            table.name: TableInput(table, self.seeds, self._lateness.get(table.name)) for table in program.tables
+        }
         self._stats = [NodeStats() for _ in self._graph.nodes]
         self._materialized = {
-            view.name: Trace(types := [arrow_type(c.type) for c in view.schema], range(len(types)), self.seeds)
-            for view in program.views
-            if view.materialized
+            view.name: _contents(view.schema, self.seeds) for view in program.views if view.materialized
         }
+        if program.keeps_errors:
+            self._materialized[ERROR_VIEW] = _contents(ERROR_VIEW_SCHEMA, self.seeds)
         self._kept_tables = [table.name for table in program.tables if table.queryable]
-        self._outputs = [table.name for table in program.tables]
+        self._outputs = [ERROR_VIEW] if ERROR_VIEW in self._graph.relations else []
+        self._outputs += [table.name for table in program.tables]
         self._outputs += [view.name for view in program.views if not view.local]
-        self._schemas = {
-            table.name: tuple(Column(c.name, c.type, c.case_sensitive) for c in table.columns)
-            for table in program.tables
-        }
+        self._schemas = {ERROR_VIEW: ERROR_VIEW_SCHEMA, **{table.name: table.schema for table in program.tables}}
         self._schemas.update((view.name, view.schema) for view in program.views)
 
     def step(self, changes: Mapping[str, Sequence[ChangeBatch]], now_us: int | None = None) -> StepResult:
@@ -173,6 +179,11 @@ class Circuit:
                 contents[name] = snapshot
         contents.update((name, trace.snapshot()) for name, trace in self._materialized.items())
         return CircuitSnapshot(self._schemas, contents)
+
+    @property
+    def num_late_rows(self) -> int:
+        """Rows of tables and views that came late, since the start."""
+        return sum(lateness.count for lateness in self._lateness.values())
 
     @property
     def state_rows(self) -> int:

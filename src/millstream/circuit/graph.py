@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from millstream.operators.base import Operator
+from millstream.operators.lateness import Lateness
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """All nodes, and the node of each table and view by name."""
+    """All nodes, the node of each table and view by name, and the waterlines of those that have LATENESS."""
 
     nodes: tuple[Node, ...]
     relations: dict[str, int]
+    lateness: dict[str, Lateness] = field(default_factory=dict)

@@ -9,6 +9,9 @@ multiplicity. With one, a table is a map: within a step operations on the same k
 and the delta retracts the row from before the step and inserts the one after it. No row is handled on its own: for
 each key the last INSERT or DELETE is found first (it makes all operations before it irrelevant), then for each column
 the last UPDATE after it that gives a value. Cost O(|batches|) and a probe of the table's trace.
+
+Late records (operators/lateness.py) are left out before anything else happens; of those with a key, also the ones whose
+key has a late row: such rows stay as they are for ever.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import pyarrow as pa
 from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import concat_deltas
+from millstream.operators.lateness import Lateness
 from millstream.operators.slots import SlotIndex
 from millstream.plan.program import Table
 from millstream.types import arrow_type
@@ -35,8 +39,9 @@ from millstream.zset.trace import Trace, TraceSnapshot
 class TableInput:
     """The contents of one table, as far as they must be known, and its changes."""
 
-    def __init__(self, table: Table, seeds: Seeds) -> None:
+    def __init__(self, table: Table, seeds: Seeds, lateness: Lateness | None = None) -> None:
         self._table = table
+        self._lateness = lateness
         self._key = table.primary_key
         self._seeds = seeds
         types = [arrow_type(column.type) for column in table.columns]
@@ -49,6 +54,8 @@ class TableInput:
     def change(self, batches: Sequence[ChangeBatch]) -> Delta:
         """The delta of the batches, applied in order; consolidated if the table's contents are kept."""
         batches = [batch for batch in batches if batch.num_rows]
+        if self._lateness is not None:
+            batches = self._in_time(batches, self._lateness)
         if self._key and batches:
             delta = self._upsert(batches)
         else:
@@ -76,8 +83,8 @@ class TableInput:
             raise EvaluationError(f"Negative weight {weights[wrong]} of row ({row}) in table '{self._table.name}'")
 
     def snapshot(self) -> TraceSnapshot | None:
-        """The contents; None if they are not kept."""
-        return None if self._trace is None else self._trace.snapshot()
+        """The contents; None if they are not kept, or not all of them."""
+        return self._trace.snapshot() if self._trace is not None and self._table.queryable else None
 
     @property
     def state_rows(self) -> int:
@@ -88,6 +95,57 @@ class TableInput:
     def state_bytes(self) -> int:
         """Bytes of memory."""
         return 0 if self._trace is None else self._trace.nbytes
+
+    def _in_time(self, batches: Sequence[ChangeBatch], lateness: Lateness) -> list[ChangeBatch]:
+        """The batches without late records; raises the waterlines for the next step."""
+        accepted = []
+        for batch in batches:
+            given = self._given(batch, lateness)
+            below = lateness.below(batch.columns, given)
+            if self._key:
+                old = self._old_below(batch, lateness)
+                if old is not None:
+                    below = old if below is None else np.where(below < 0, old, below)
+            if below is not None:
+                lateness.refuse(batch.columns, np.ones(batch.num_rows, np.int64), below)
+                batch = _chosen(batch, np.flatnonzero(below < 0))
+            if batch.num_rows:
+                accepted.append(batch)
+        for batch in accepted:
+            for waterline, mask in zip(lateness.waterlines, self._given(batch, lateness), strict=True):
+                values = batch.columns[waterline.column]
+                waterline.see(values if mask is None else values.filter(pa.array(mask)))
+        return accepted
+
+    def _given(self, batch: ChangeBatch, lateness: Lateness) -> list[Mask | None]:
+        """For each waterline the records that say something about its column: a deletion by key says nothing else, an
+        update what is present."""
+        given: list[Mask | None] = []
+        for column in lateness.columns:
+            mask: Mask | None = None
+            if self._key and batch.operations is not None and column not in self._key:
+                mask = batch.operations != Operation.DELETE
+                present = None if batch.present is None else batch.present[column]
+                if present is not None:
+                    mask &= present | (batch.operations != Operation.UPDATE)
+            given.append(mask)
+        return given
+
+    def _old_below(self, batch: ChangeBatch, lateness: Lateness) -> Integers | None:
+        """For each record the number of a waterline that the present row of its key is below, -1 for none."""
+        if all(column in self._key for column in lateness.columns):
+            return None
+        assert self._trace is not None
+        found = self._trace.probe([batch.columns[k] for k in self._key], batch.num_rows)
+        below = lateness.below(found.delta.columns)
+        if below is None:
+            return None
+        # Entries of rows that were replaced cancel: only what is left of a key's rows counts.
+        live = consolidate(Delta((pa.array(found.probe_index), pa.array(below), *found.delta.columns),
+                                 found.delta.weights), self._seeds)  # fmt: skip
+        old = np.full(batch.num_rows, -1, np.int64)
+        old[fixed_values(live.columns[0])] = fixed_values(live.columns[1])
+        return old
 
     def _append(self, batches: Sequence[ChangeBatch]) -> Delta:
         if not batches:
@@ -162,6 +220,17 @@ class TableInput:
             pool = pa.concat_arrays([column, old.columns[c]])
             columns.append(pool.take(pa.array(chosen[kept])))
         return tuple(columns)
+
+
+def _chosen(batch: ChangeBatch, rows: Integers) -> ChangeBatch:
+    """Some records of a batch, in order."""
+    positions = pa.array(rows)
+    return ChangeBatch(
+        tuple(column.take(positions) for column in batch.columns),
+        len(rows),
+        None if batch.operations is None else batch.operations[rows],
+        None if batch.present is None else tuple(None if mask is None else mask[rows] for mask in batch.present),
+    )
 
 
 def _operations(batch: ChangeBatch) -> npt.NDArray[np.int8]:

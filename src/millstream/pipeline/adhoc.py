@@ -18,7 +18,7 @@ import pyarrow as pa
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
 from millstream.pipeline.publish import publish_table, publish_type
-from millstream.plan.program import Program, Table
+from millstream.plan.program import ERROR_VIEW, Program, Table
 from millstream.sql.identifiers import canonical_name
 from millstream.types import arrow_type
 
@@ -79,7 +79,7 @@ class AdhocEngine:
     def __init__(self, program: Program, insert: Insert) -> None:
         self._program = program
         self._insert = insert
-        self._relations = {t.name: t.queryable for t in program.tables}
+        self._relations = {ERROR_VIEW: program.keeps_errors, **{t.name: t.queryable for t in program.tables}}
         self._relations.update({v.name: v.materialized for v in program.views if not v.local})
 
     def execute(self, text: str, snapshot: CircuitSnapshot) -> QueryResult:

@@ -396,6 +396,11 @@ class Controller:
             inputs = sum(endpoint.num_errors for endpoint in self._engine.inputs.values())
             return inputs + sum(endpoint.num_errors for endpoint in self._engine.outputs.values())
 
+    @property
+    def late_records(self) -> int:
+        """Rows that were left out because they came late."""
+        return self._engine.late_records
+
     def profile(self) -> list[dict[str, Any]]:
         """What each operator of the circuit has done so far."""
         return self._engine.profile()

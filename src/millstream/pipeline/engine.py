@@ -119,6 +119,11 @@ class Engine:
         """The circuit's profile. Without lock."""
         return self._circuit.profile()
 
+    @property
+    def late_records(self) -> int:
+        """Rows of tables and views that came late. Without lock."""
+        return self._circuit.num_late_rows
+
     # ---- one step -----------------------------------------------------------------------------------------------
 
     def step(self) -> StepResult | None:

@@ -55,10 +55,11 @@ _OUTPUT = (
 )
 
 
-def collect(stats: Mapping[str, Any]) -> list[Family]:
-    """All metric families for a statistics tree (the body of `/stats`)."""
+def collect(stats: Mapping[str, Any], late_records: int) -> list[Family]:
+    """All metric families for a statistics tree (the body of `/stats`), and what it has no place for."""
     metrics = stats["global_metrics"]
     families = [Family(n, k, h, [({}, _number(metrics[key]))]) for n, k, h, key in _GLOBAL]
+    families.append(Family("records_late_total", "counter", "Records left out as late.", [({}, late_records)]))
     families += _per_endpoint(_INPUT, stats["inputs"])
     running = Family("input_connector_running", "gauge", "1 when the connector is not paused by the user.")
     running.samples = [({"endpoint": i["endpoint_name"]}, int(not i["paused"])) for i in stats["inputs"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millstream.expressions.evaluate import evaluate_constant
-from millstream.plan.program import Program, Table, View
+from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program, Table, View
 from millstream.types import Relation, RelationColumn
 
 
@@ -42,6 +42,7 @@ def input_relations(program: Program) -> dict[str, Relation]:
 
 
 def output_relations(program: Program) -> dict[str, Relation]:
-    """All relations whose changes can be sent somewhere: views that are not LOCAL, and tables."""
+    """All relations whose changes can be sent somewhere: error_view, views that are not LOCAL, and tables."""
+    errors = Relation(ERROR_VIEW, tuple(RelationColumn(c.name, c.type, c.case_sensitive) for c in ERROR_VIEW_SCHEMA))
     views = {view.name: view_relation(view) for view in program.views if not view.local}
-    return {**input_relations(program), **views}
+    return {ERROR_VIEW: errors, **input_relations(program), **views}

@@ -10,8 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millstream.expressions.nodes import Expression
-from millstream.plan.nodes import Plan, Schema
-from millstream.types import SqlType
+from millstream.plan.nodes import Column, Plan, Schema
+from millstream.types import Kind, SqlType
+
+_TEXT = SqlType(Kind.VARCHAR, nullable=False, precision=-1)
+#: The system view that is always an output: what was refused while the program ran (sql.md §12.6).
+ERROR_VIEW = "error_view"
+ERROR_VIEW_SCHEMA: Schema = (
+    Column("table_or_view_name", _TEXT),
+    Column("message", _TEXT),
+    Column("metadata", _TEXT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +84,39 @@ class Table:
 
     @property
     def queryable(self) -> bool:
-        """Whether its contents are kept for ad-hoc queries and snapshots."""
-        return self.materialized or bool(self.primary_key)
+        """Whether its contents are kept for ad-hoc queries and snapshots: late keys are forgotten, so a table whose key
+        has LATENESS is only if it is declared so."""
+        return self.materialized or (bool(self.primary_key) and not self.late_keys)
+
+    @property
+    def schema(self) -> Schema:
+        """The columns as those of a scan."""
+        return tuple(Column(c.name, c.type, c.case_sensitive) for c in self.columns)
+
+    @property
+    def delays(self) -> tuple[Delay, ...]:
+        """The columns that have LATENESS."""
+        return tuple(Delay(i, c.lateness) for i, c in enumerate(self.columns) if c.lateness is not None)
+
+    @property
+    def late_keys(self) -> tuple[int, ...]:
+        """The key columns that have LATENESS."""
+        return tuple(k for k in self.primary_key if self.columns[k].lateness is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """LATENESS: how far behind the greatest value of `column` a row may be, a constant interval or number."""
+
+    column: int
+    lateness: Expression
+    text: str | None = None
 
 
 @dataclass(frozen=True)
 class View:
-    """CREATE VIEW. `local` views are not outputs; `materialized` ones keep their contents for queries."""
+    """CREATE VIEW. `local` views are not outputs; `materialized` ones keep their contents for queries. `delays`:
+    columns with LATENESS, by statements of their own."""
 
     name: str
     schema: Schema
@@ -91,6 +126,7 @@ class View:
     materialized: bool = False
     properties: dict[str, Property] = field(default_factory=dict)
     connectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    delays: tuple[Delay, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,12 +141,13 @@ class Index:
 @dataclass(frozen=True)
 class Program:
     """A program that compiled. `views` are ordered so that each reads only tables and earlier views.
-    `uses_now`: some view calls NOW()."""
+    `uses_now`: some view calls NOW(). `keeps_errors`: the contents of error_view are kept for queries."""
 
     tables: tuple[Table, ...]
     views: tuple[View, ...]
     uses_now: bool = False
     indexes: tuple[Index, ...] = ()
+    keeps_errors: bool = False
 
     def table(self, name: str) -> Table | None:
         """The table with that canonical name."""

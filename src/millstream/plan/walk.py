@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from millstream.expressions.nodes import Call, Expression, children
-from millstream.plan.nodes import AsofJoin, Except, Filter, Intersect, Join, Plan, Project, Recursive, UnionAll, Values
+from millstream.plan.nodes import (
+    AsofJoin,
+    Except,
+    Filter,
+    Intersect,
+    Join,
+    Plan,
+    Project,
+    Recursive,
+    Scan,
+    UnionAll,
+    Values,
+)
+from millstream.plan.program import View
 
 
 def expressions_of(plan: Plan) -> tuple[Expression, ...]:
@@ -69,3 +82,16 @@ def calls_function(expression: Expression, name: str) -> bool:
 def uses_now(plan: Plan) -> bool:
     """Whether the result depends on the time of the step."""
     return any(calls_function(e, "NOW") for node in nodes(plan) for e in expressions_of(node))
+
+
+def reads_relation(view: View, name: str, views: Mapping[str, View]) -> bool:
+    """Whether a view reads a relation, itself or through other views."""
+    seen: set[str] = set()
+    todo = [view]
+    while todo:
+        scanned = {node.relation for node in nodes(todo.pop().plan) if isinstance(node, Scan)} - seen
+        if name in scanned:
+            return True
+        seen |= scanned
+        todo += [views[relation] for relation in scanned if relation in views]
+    return False

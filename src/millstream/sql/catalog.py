@@ -10,18 +10,9 @@ from dataclasses import dataclass, field
 
 from millstream.expressions.nodes import Expression
 from millstream.plan.nodes import Column, Schema
-from millstream.plan.program import Index, Table, View
+from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Index, Table, View
 from millstream.sql.identifiers import needs_quotes
-from millstream.types import Kind, SqlType
-
-_TEXT = SqlType(Kind.VARCHAR, nullable=False, precision=-1)
-#: The system view that is always an output (sql.md §12.6).
-ERROR_VIEW = "error_view"
-ERROR_VIEW_SCHEMA: Schema = (
-    Column("table_or_view_name", _TEXT),
-    Column("message", _TEXT),
-    Column("metadata", _TEXT),
-)
+from millstream.types import SqlType
 
 
 @dataclass(frozen=True)
@@ -53,9 +44,11 @@ class Catalog:
 
     def schema(self, name: str) -> Schema | None:
         """The columns of a relation; None: there is none of that name."""
+        if name == ERROR_VIEW:
+            return ERROR_VIEW_SCHEMA
         table = self.tables.get(name)
         if table is not None:
-            return tuple(Column(c.name, c.type, c.case_sensitive) for c in table.columns)
+            return table.schema
         view = self.views.get(name)
         return self.recursive.get(name) if view is None else view.schema
 

@@ -130,7 +130,8 @@ def _program(context: Context, materialize_all: bool) -> Program:
     if enforces_positive_inputs(context):
         tables = tuple(replace(table, positive=not table.primary_key) for table in tables)
     indexes = tuple(catalog.indexes.values())
-    return Program(tables, views, uses_now=any(uses_now(view.plan) for view in views), indexes=indexes)
+    clocked = any(uses_now(view.plan) for view in views)
+    return Program(tables, views, uses_now=clocked, indexes=indexes, keeps_errors=materialize_all)
 
 
 def _usage(views: tuple[View, ...]) -> Usage:

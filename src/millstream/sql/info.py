@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from millstream.plan.nodes import Column
-from millstream.plan.program import Program, Property, Table, TableColumn, View
-from millstream.sql.catalog import ERROR_VIEW, ERROR_VIEW_SCHEMA
+from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program, Property, Table, TableColumn, View
 from millstream.sql.identifiers import quoted
 
 
@@ -38,10 +37,11 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _view(view: View) -> dict[str, Any]:
+    lateness = {delay.column: delay.text for delay in view.delays}
     return {
         "name": view.name,
         "case_sensitive": view.case_sensitive,
-        "fields": [_computed(column) for column in view.schema],
+        "fields": [_computed(column, lateness.get(index)) for index, column in enumerate(view.schema)],
         "materialized": view.materialized,
         "properties": _properties(view.properties),
         "primary_key": None,
@@ -71,8 +71,8 @@ def _declared(column: TableColumn) -> dict[str, Any]:
     }
 
 
-def _computed(column: Column) -> dict[str, Any]:
-    return _declared(TableColumn(column.name, column.type, column.case_sensitive))
+def _computed(column: Column, lateness: str | None = None) -> dict[str, Any]:
+    return _declared(TableColumn(column.name, column.type, column.case_sensitive, lateness_text=lateness))
 
 
 def _properties(properties: Mapping[str, Property]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ async def stats(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     form = choice_parameter(request, "format", ("prometheus", "json"), "prometheus")
     spec = host_of(request).spec
-    families = collect(ready(request).controller.stats(False))
+    controller = ready(request).controller
+    families = collect(controller.stats(False), controller.late_records)
     if form == "json":
         return json_response(to_json(families))
     labels = {"pipeline": f"pipeline-{spec.pipeline_id}", "pipeline_name": spec.pipeline_name}

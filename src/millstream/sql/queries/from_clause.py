@@ -16,7 +16,6 @@ from millstream.plan.joining import join_plan
 from millstream.plan.nodes import Column, Filter, JoinKind, Plan, Project, Scan
 from millstream.plan.program import Span
 from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
-from millstream.sql.catalog import ERROR_VIEW
 from millstream.sql.messages import Poisoned, invalid, not_yet
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.asof import bind_asof_join
@@ -60,8 +59,6 @@ def scan(name: Name, env: QueryEnvironment) -> Plan:
         return Scan(schema, identifier.name)
     if identifier.name in catalog.poisoned:
         raise Poisoned
-    if identifier.name == ERROR_VIEW:
-        raise not_yet("Reading error_view", name.span)
     shown = ".".join(part.name for part in name.parts)
     raise invalid(f"Object '{shown}' not found", name.span)
 

@@ -50,7 +50,7 @@ def create_table(statement: CreateTable, context: Context) -> None:
         boolean(flag, properties.get(flag))
     integer("expected_size", properties.get("expected_size"))
     key = _primary_key(statement, columns)
-    _refuse_delays(statement)
+    _check_watermarks(statement)
     context.catalog.tables[statement.name.name] = Table(
         statement.name.name,
         columns,
@@ -139,15 +139,14 @@ def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) 
     return default
 
 
-def _refuse_delays(statement: CreateTable) -> None:
-    """Late rows are not dropped, and early ones not withheld: a table that needs it cannot be had."""
-    found = [(c.name.name, a) for c in statement.columns for a in c.attributes if a.kind in ("LATENESS", "WATERMARK")]
-    watermarks = [attribute for _, attribute in found if attribute.kind == "WATERMARK"]
+def _check_watermarks(statement: CreateTable) -> None:
+    """What holds rows back is one column."""
+    watermarks = [a for column in statement.columns for a in column.attributes if a.kind == "WATERMARK"]
     if len(watermarks) > 1:
         text = "More than 1 watermark per table not yet supported"
         raise SqlError(text, watermarks[1].span, error_type="Not yet implemented")
-    for name, attribute in found:
-        raise not_yet(f"{attribute.kind} of column '{name}'", attribute.span)
+    if watermarks:
+        raise not_yet("WATERMARK of a column", watermarks[0].span)
 
 
 # ---- keys ----

@@ -1,17 +1,20 @@
-"""LATENESS of tables and views and WATERMARK (sql.md §12.2, §12.5): checked, and refused where they would have to work.
+"""LATENESS of tables and views, and WATERMARK (sql.md §12.2, §12.5): how far rows may be behind or are held back.
 
-Late rows must be dropped and early ones withheld. That is not built, so a program that asks for it does not compile:
-it would have other results than its author wants.
+LATENESS statements hold for the whole program, wherever they stand; so they are looked at when all views are known.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import Expression, Literal
 from millstream.expressions.registry import build_call
+from millstream.plan.program import ERROR_VIEW, Delay
+from millstream.plan.walk import reads_relation
 from millstream.sql.binding import Environment, QueryEnvironment
 from millstream.sql.context import Context
-from millstream.sql.messages import SqlError, invalid, not_yet
+from millstream.sql.messages import SqlError, invalid
 from millstream.sql.normal_text import normal_text
 from millstream.sql.statements.registry import compiles
 from millstream.sql.syntax import Node, ViewLateness
@@ -35,7 +38,7 @@ def bind_delay(kind: str, column: str, sql_type: SqlType, value: Node, context: 
 
 
 def check_view_lateness(statements: list[ViewLateness], context: Context) -> None:
-    """LATENESS statements hold for the whole program: they are looked at when all views are known."""
+    """Give the views that LATENESS statements name their delays."""
     seen: set[tuple[str, str]] = set()
     for statement in statements:
         try:
@@ -63,5 +66,9 @@ def _check(statement: ViewLateness, seen: set[tuple[str, str]], context: Context
     declared = next((c for c in found.schema if c.name == column), None)
     if declared is None:
         raise invalid(f"Column '{column}' not found in table '{view}'", statement.column.span)
-    bind_delay("LATENESS", column, declared.type, statement.value, context)
-    raise not_yet("LATENESS of a view", statement.span)
+    if reads_relation(found, ERROR_VIEW, context.catalog.views):
+        text = f"View '{view}' reads '{ERROR_VIEW}', where its own late rows would go; it cannot have LATENESS"
+        raise SqlError(text, statement.span)
+    lateness = bind_delay("LATENESS", column, declared.type, statement.value, context)
+    delay = Delay(found.schema.index(declared), lateness, normal_text(statement.value, context.source))
+    context.catalog.views[view] = replace(found, delays=(*found.delays, delay))

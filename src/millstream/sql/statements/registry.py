@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from millstream.plan.program import ERROR_VIEW
 from millstream.sql.context import Context
 from millstream.sql.messages import SqlError
 from millstream.sql.syntax import Identifier, Node
@@ -35,5 +36,5 @@ def check_new_name(name: Identifier, context: Context) -> None:
     known = (catalog.tables, catalog.views, catalog.types)
     if any(name.name in names for names in known):
         raise SqlError(f"'{name.name}' already defined", name.span, error_type="Duplicate declaration")
-    if name.name == "error_view":
-        raise SqlError("'error_view' already defined", name.span, error_type="Duplicate declaration")
+    if name.name == ERROR_VIEW:
+        raise SqlError(f"'{ERROR_VIEW}' already defined", name.span, error_type="Duplicate declaration")
