@@ -8,16 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from feldera import FelderaClient
+from feldera import FelderaClient, Pipeline
 
-WAIT_S = 60.0
+from tests.integration.rest import Rest, wait_for
+
+__all__ = ["Create", "Rest", "Server", "wait_for"]
+
+Create = Callable[..., Pipeline]
 
 
 class Server:
@@ -71,17 +74,15 @@ class Server:
                     found.append(process)
         return found
 
+    def helpers(self, module: str) -> list[psutil.Process]:
+        """The processes that the server has started to run a module."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if module in child.cmdline()]
+
     def client(self) -> FelderaClient:
         """The official client."""
         return FelderaClient(self.url)
-
-
-def wait_for(what: str, condition: Callable[[], bool], timeout: float = WAIT_S) -> None:
-    """Poll until `condition` holds; fail with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.start()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> FelderaClient:
+    return server.client()
+
+
+@pytest.fixture(scope="module")
+def rest(server: Server) -> Iterator[Rest]:
+    made = Rest(server)
+    yield made
+    made.http.close()
+
+
+@pytest.fixture
+def create(client: FelderaClient, rest: Rest) -> Iterator[Create]:
+    """Creates, and starts if told so, pipelines by name and program; they are gone after the test."""
+    made: list[str] = []
+
+    def build(name: str, sql: str, start: str | None = None) -> Pipeline:
+        made.append(name)
+        rest.create(name, sql)
+        if start is not None:
+            rest.start(name, start)
+        return Pipeline.get(name, client)
+
+    yield build
+    for name in made:
+        rest.remove(name)

@@ -9,17 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from feldera import FelderaClient, Pipeline, PipelineBuilder
+from feldera import FelderaClient, PipelineBuilder
 from feldera.enums import PipelineStatus
 from feldera.rest.errors import FelderaAPIError
 
-from tests.integration.conftest import Server, wait_for
+from tests.integration.conftest import Create, Server, wait_for
+from tests.integration.rest import Rest
 
 TICKING = """CREATE TABLE t (n BIGINT) WITH ('materialized' = 'true', 'connectors' = '[
   {"name": "c", "transport": {"name": "datagen", "config": {"plan": [{"rate": 500}]}}}]');
@@ -30,90 +31,6 @@ DIVIDING = "CREATE TABLE t (n BIGINT); CREATE MATERIALIZED VIEW v AS SELECT 10 /
 WRONG = "CREATE TABLE t (a INT);\nCREATE VIEW v AS\nSELECT a\nFROM\nblah;"
 NO_SUCH_COLUMN = """CREATE TABLE t (n BIGINT) WITH ('connectors' = '[
   {"name": "c", "transport": {"name": "datagen", "config": {"plan": [{"fields": {"m": {}}}]}}}]');"""
-
-
-Create = Callable[..., Pipeline]
-
-
-class Rest:
-    """The API of a server, without the client's patience."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.http = httpx.Client(base_url=server.url + "/v0", timeout=30)
-
-    def state(self, name: str, selector: str = "all") -> dict[str, Any]:
-        found: dict[str, Any] = self.http.get(f"/pipelines/{name}", params={"selector": selector}).json()
-        return found
-
-    def wait(self, name: str, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-        """Poll a pipeline until the condition holds, and return it."""
-        found: list[dict[str, Any]] = []
-
-        def holds() -> bool:
-            found[:] = [self.state(name)]
-            return condition(found[0])
-
-        wait_for(what, holds)
-        return found[0]
-
-    def reaches(self, name: str, status: str) -> dict[str, Any]:
-        return self.wait(name, lambda p: p["deployment_status"] == status, f"{name} to be {status}")
-
-    def create(self, name: str, sql: str) -> None:
-        """Create a pipeline and wait until its program is compiled."""
-        assert self.http.put(f"/pipelines/{name}", json={"name": name, "program_code": sql}).is_success
-        final = ("Success", "SqlError")
-        self.wait(name, lambda p: p["program_status"] in final, "compilation")
-
-    def start(self, name: str, initial: str = "running") -> None:
-        """Start a pipeline and wait until it has got there."""
-        assert self.http.post(f"/pipelines/{name}/start", params={"initial": initial}).status_code == 202
-        self.reaches(name, initial.capitalize())
-
-    def pid(self, name: str) -> int:
-        return int(self.state(name)["deployment_resources_status_details"]["pid"])
-
-    def received(self, name: str) -> int:
-        stats = self.http.get(f"/pipelines/{name}/stats").json()
-        return int(stats["global_metrics"]["total_input_records"])
-
-    def push(self, name: str, *numbers: int) -> httpx.Response:
-        rows = "\n".join(f'{{"insert": {{"n": {n}}}}}' for n in numbers)
-        return self.http.post(f"/pipelines/{name}/ingress/t?format=json", content=rows)
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> FelderaClient:
-    return server.client()
-
-
-@pytest.fixture(scope="module")
-def rest(server: Server) -> Iterator[Rest]:
-    made = Rest(server)
-    yield made
-    made.http.close()
-
-
-@pytest.fixture
-def create(client: FelderaClient, rest: Rest) -> Iterator[Create]:
-    """Creates, and starts if told so, pipelines by name and program; they are gone after the test."""
-    made: list[str] = []
-
-    def build(name: str, sql: str, start: str | None = None) -> Pipeline:
-        made.append(name)
-        rest.create(name, sql)
-        if start is not None:
-            rest.start(name, start)
-        return Pipeline.get(name, client)
-
-    yield build
-    for name in made:
-        if rest.http.post(f"/pipelines/{name}/stop?force=true").is_success:
-            rest.reaches(name, "Stopped")
-            rest.http.post(f"/pipelines/{name}/clear")
-            rest.wait(name, lambda p: p["storage_status"] == "Cleared", "cleared storage")
-            assert rest.http.delete(f"/pipelines/{name}").status_code == 200
 
 
 def alive(pid: int) -> bool:

@@ -262,6 +262,7 @@ def test_the_server_itself(http: Http) -> None:
 
 
 def test_cluster_health_and_its_events(http: Http) -> None:
+    assert error(http.get("/v0/cluster/events/latest")) == (404, "NoClusterMonitorEventsAvailable", None)
     health = http.get("/v0/cluster_healthz")
     assert health.status_code == 503  # neither compiler nor runner has been started here
     body = health.json()

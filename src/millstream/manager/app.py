@@ -20,7 +20,7 @@ from millstream import __version__
 from millstream.errors import MillstreamError
 from millstream.manager.authentication import Authenticate, authorize
 from millstream.manager.browsers import PageGuard, cors
-from millstream.manager.routes import dataplane, deployment, observe, pipelines, platform
+from millstream.manager.routes import dataplane, deployment, observe, pipelines, platform, programs
 from millstream.manager.services import Services
 
 log = logging.getLogger("millstream.api")
@@ -94,7 +94,7 @@ def create_app(services: Services) -> RawPath:
             Exception: _on_defect,
         },
     )
-    for room in (platform, pipelines, deployment, dataplane, observe):
+    for room in (platform, pipelines, programs, deployment, dataplane, observe):
         app.include_router(room.router)
     app.state.services = services
     guarded = cors(Authenticate(app, services.authenticator), services.access)

@@ -2,7 +2,9 @@
 
 It reads requests from standard input and writes answers to standard output, each a JSON text behind its length
 (`framing.py`): `{"text"}` gives `{"messages", "info"}` with info null if the program has errors, or `{"system_error"}`.
-The first answer, to nothing, says that it is ready. It ends with its input, so it never outlives the server.
+With `"dataflow": true` the answer has the graph of the program as `dataflow`, too, and with `"baseline"`, the text of
+another program that compiles, what differs from that as `differences`. The first answer, to nothing, says that it is
+ready. It ends with its input, so it never outlives the server.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ import orjson
 
 from millstream import no_pandas  # noqa: F401 - before pyarrow
 from millstream.manager.framing import LENGTH
+from millstream.plan.dataflow import dataflow_graph
+from millstream.plan.differences import program_differences
+from millstream.plan.program import Program
 from millstream.sql.compile import compile_program
 from millstream.sql.info import program_info
 
@@ -30,17 +35,30 @@ CREATE VIEW v AS SELECT b, COUNT(*), SUM(c) FROM t WHERE a > 1 GROUP BY b;
 CREATE VIEW w AS SELECT t.a, v.b FROM t LEFT JOIN v ON t.b = v.b;"""
 
 
-def check_program(text: str) -> dict[str, Any]:
-    """Messages and, unless one of them is an error, the `program_info` of a program."""
+def check_program(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a request."""
+    text = request["text"]
     try:
         result = compile_program(text)
-        info = None if result.program is None else program_info(result.program, text)
+        answer = {} if result.program is None else _describe(result.program, request)
     except MemoryError:
         return {"system_error": "The program needs more memory to compile than the compiler may use"}
     except Exception as error:  # noqa: BLE001 - a defect of the compiler must not end the service
         traceback.print_exc()
         return {"system_error": f"The compiler failed: {type(error).__name__}: {error}"}
-    return {"messages": [message.to_json() for message in result.messages], "info": info}
+    return {"messages": [message.to_json() for message in result.messages], "info": None, **answer}
+
+
+def _describe(program: Program, request: dict[str, Any]) -> dict[str, Any]:
+    """What is asked about a program that compiles."""
+    answer: dict[str, Any] = {"info": program_info(program, request["text"])}
+    if request.get("dataflow"):
+        answer["dataflow"] = dataflow_graph(program)
+    if request.get("baseline") is not None:
+        baseline = compile_program(request["baseline"]).program
+        assert baseline is not None, "the baseline of a comparison compiles"
+        answer["differences"] = program_differences(baseline, program)
+    return answer
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -51,10 +69,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.write(LENGTH.pack(len(body)) + body)
         answers.flush()
 
-    check_program(_SAMPLE)
+    check_program({"text": _SAMPLE})
     send({"ready": True})
     while len(header := requests.read(LENGTH.size)) == LENGTH.size:
-        send(check_program(orjson.loads(requests.read(LENGTH.unpack(header)[0]))["text"]))
+        send(check_program(orjson.loads(requests.read(LENGTH.unpack(header)[0]))))
 
 
 def main() -> None:

@@ -55,13 +55,16 @@ class Worker:
         async with self._lock:
             await self._ready_process()
 
-    async def check(self, text: str) -> CompileOutcome:
-        """Check a program. Raises `CompilerTimeout` and `WorkerLost`; the worker is gone then, and on cancellation."""
+    async def check(self, text: str, *, dataflow: bool = False, baseline: str | None = None) -> CompileOutcome:
+        """Check a program; on request with its graph, and with what differs from the program `baseline`.
+
+        Raises `CompilerTimeout` and `WorkerLost`; the worker is gone then, and on cancellation.
+        """
         async with self._lock:
             process = await self._ready_process()
             answer: dict[str, Any] | None = None
             try:
-                body = orjson.dumps({"text": text})
+                body = orjson.dumps({"text": text, "dataflow": dataflow, "baseline": baseline})
                 async with asyncio.timeout(self.timeout_s):
                     assert process.stdin is not None
                     process.stdin.write(LENGTH.pack(len(body)) + body)
@@ -79,6 +82,8 @@ class Worker:
             messages=tuple(answer.get("messages") or ()),
             info=answer.get("info"),
             system_error=answer.get("system_error"),
+            dataflow=answer.get("dataflow"),
+            differences=answer.get("differences"),
         )
 
     @property

@@ -332,7 +332,8 @@ class Driver:
             await handle.ended()
         self._logs.next_file()
         for name in (PROCESS_FILE, ENDPOINT_FILE, SPEC_FILE, ERROR_FILE):
-            (self._directory / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next start overwrites what stays
+                (self._directory / name).unlink(missing_ok=True)
         self._handle, self._gentle = None, False
         self._logs.note("INFO", "Pipeline is stopped", p.name)
         await self._apply(lambda p: lifecycle.stopped(p, timestamp()))

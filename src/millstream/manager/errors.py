@@ -263,6 +263,27 @@ def misses_dataflow(name: str) -> MillstreamError:
     )
 
 
+def program_not_compiled(name: str) -> MillstreamError:
+    return MillstreamError(
+        "ProgramNotCompiled", f"The program of pipeline '{name}' is not compiled", {"pipeline_name": name}, 404
+    )
+
+
+def invalid_new_program(error: str) -> MillstreamError:
+    return MillstreamError("InvalidNewProgramSql", f"The new program does not compile: {error}", {"error": error})
+
+
+def invalid_runtime_version(version: str) -> MillstreamError:
+    text = f"'{version}' is neither a version such as v1.2.3 nor a 40-digit hexadecimal revision"
+    return MillstreamError("InvalidRuntimeVersion", f"Invalid runtime version: {text}", {"error": text})
+
+
+def new_program_failed(error: str) -> MillstreamError:
+    return MillstreamError(
+        "NewProgramCompilationFailed", f"The new program could not be compiled: {error}", {"error": error}, 500
+    )
+
+
 def insufficient_permissions(required: str, actual: str) -> MillstreamError:
     return MillstreamError(
         "InsufficientPermissions",

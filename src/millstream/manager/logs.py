@@ -77,7 +77,7 @@ class LogBuffer:
             if self._offset > MAX_FILE_BYTES:
                 os.truncate(self._path, 0)
                 self._offset = 0
-        except FileNotFoundError:
+        except OSError:  # not there yet, or not readable: a log must not keep anybody from stopping the pipeline
             return
 
     def next_file(self) -> None:

@@ -6,6 +6,7 @@ Nothing is compiled to native code here; the two later steps exist because clien
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +18,14 @@ RUST_SUCCESS: dict[str, Any] = {"exit_code": 0, "stdout": "", "stderr": ""}
 
 @dataclass(frozen=True, slots=True)
 class CompileOutcome:
-    """What checking a program gave: SQL messages and schema, or a failure of the compiler itself."""
+    """What checking a program gave: SQL messages and schema, or a failure of the compiler itself; the graph and the
+    differences from another program if they were asked for."""
 
     messages: tuple[dict[str, Any], ...] = ()
     info: dict[str, Any] | None = None
     system_error: str | None = None
+    dataflow: dict[str, Any] | None = None
+    differences: dict[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -84,10 +88,15 @@ def failure_text(p: Pipeline) -> str:
     """Why a failed program failed, in a line or a few."""
     error = p.program_error
     if p.program_status == "SqlError" and error["sql_compilation"]:
-        return "\n".join(m["message"] for m in error["sql_compilation"]["messages"] if not m["warning"])
+        return failed_messages(error["sql_compilation"]["messages"])
     if p.program_status == "RustError" and error["rust_compilation"]:
         return str(error["rust_compilation"]["stderr"])
     return str(error["system_error"] or p.program_status)
+
+
+def failed_messages(messages: Iterable[dict[str, Any]]) -> str:
+    """The texts of the messages that are errors."""
+    return "\n".join(m["message"] for m in messages if not m["warning"])
 
 
 def _enter(p: Pipeline, status: ProgramStatus, now: str, **error: Any) -> Pipeline:

@@ -20,6 +20,11 @@ class ProgramConfig(msgspec.Struct, kw_only=True):
     use_platform_compiler: bool = False
 
 
+def is_runtime_version(text: str) -> bool:
+    """Whether this has the form of a version, or of a revision."""
+    return _RUNTIME_VERSION.fullmatch(text) is not None
+
+
 def normalise_program_config(value: Any) -> dict[str, Any]:
     """The configuration with every default filled in; None stands for `{}`. Raises `InvalidProgramConfig`."""
     if value is None:
@@ -30,7 +35,7 @@ def normalise_program_config(value: Any) -> dict[str, Any]:
         config = msgspec.convert(value, ProgramConfig)
     except msgspec.ValidationError as error:
         raise errors.invalid_program_config(value, str(error)) from None
-    if config.runtime_version is not None and not _RUNTIME_VERSION.fullmatch(config.runtime_version):
+    if config.runtime_version is not None and not is_runtime_version(config.runtime_version):
         raise errors.invalid_program_config(
             value, "runtime_version must be a version such as v1.2.3 or a 40-digit hexadecimal revision"
         )

@@ -22,6 +22,7 @@ from millstream.formats.soft_delete import DELETED_METADATA, SoftDeleteParser
 from millstream.pipeline.connector_config import ConnectorConfig, parse_connector_config
 from millstream.pipeline.relations import table_relation
 from millstream.plan.program import Program, Table
+from millstream.sql.identifiers import canonical_name
 from millstream.types import Relation
 
 
@@ -72,11 +73,24 @@ def build_outputs(program: Program, relations: Mapping[str, Relation], reference
                     endpoint_name=name,
                     stream_name=view.name,
                 )
+            _check_index(program, name, source.get("index"))
             output = _build_output(name, relations[view.name], source, references)
             if output.config.send_snapshot and not view.materialized:
                 raise snapshot_not_materialized(name)
             built.append(output)
     return built
+
+
+def _check_index(program: Program, endpoint_name: str, index: Any) -> None:
+    """A relation of the program is no index (whether there is one of that name is checked with the configuration)."""
+    name = canonical_name(index) if isinstance(index, str) else None
+    if name is not None and (program.table(name) or program.view(name)):
+        raise config_error(
+            "NotAnIndex",
+            f"output connector '{endpoint_name}' names '{index}' as its index, which is a table or a view",
+            endpoint_name=endpoint_name,
+            index_name=index,
+        )
 
 
 def open_all(connectors: Sequence[tuple[str, InputConnector | OutputConnector]], parallel: int) -> None:

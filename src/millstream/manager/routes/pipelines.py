@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from millstream.manager import edits, errors
-from millstream.manager.compiler import CompilerTimeout, WorkerLost
 from millstream.manager.edits import Edit, PatchBody, PostPutBody
 from millstream.manager.ids import timestamp, uuid7
 from millstream.manager.models import Pipeline, Selector, pipeline_info, selected_info
@@ -94,43 +91,3 @@ async def update_runtime(pipeline_name: Segment, services: Server) -> Response:
         services.store.apply, pipeline_name, lambda p: edits.edit_pipeline(p, edit, API_VERSION, timestamp())
     )
     return json_response(pipeline_info(p))
-
-
-class ValidateBody(msgspec.Struct, kw_only=True):
-    """Body of /validate_program."""
-
-    program_code: str
-    ir: bool = False
-    runtime_version: str | None = None
-
-
-@router.post("/validate_program", openapi_extra=body_schema(ValidateBody))
-async def validate_program(request: Request, services: Server) -> Response:
-    """Compile a program without making a pipeline of it."""
-    body = await decode_body(request, ValidateBody)
-    try:
-        outcome = await services.compiler.worker.check(body.program_code)
-    except CompilerTimeout:
-        raise errors.compiler_timeout(services.compiler.worker.timeout_s) from None
-    except WorkerLost as lost:
-        raise errors.compiler_unavailable(str(lost)) from None
-    answer: dict[str, Any]
-    if outcome.system_error is not None:
-        answer = {"SystemError": {"error": outcome.system_error}}
-    elif outcome.info is None:
-        answer = {"SqlError": {"info": {"exit_code": outcome.exit_code, "messages": outcome.messages}}}
-    else:
-        answer = {"Success": {"program_info": {**outcome.info, "dataflow": None}}}
-    return json_response(answer)
-
-
-@router.post("/pipelines/{pipeline_name}/diff")
-async def diff(_p: Named) -> Response:
-    """Compare the program with another one: not there yet."""
-    raise errors.not_supported("Comparing programs")
-
-
-@router.get("/pipelines/{pipeline_name}/dataflow_graph")
-async def dataflow_graph(p: Named) -> Response:
-    """The graph of the compiled program: none is kept yet."""
-    raise errors.misses_dataflow(p.name)

@@ -1,0 +1,85 @@
+"""Programs apart from their deployment: check one, compare two, show the graph of one (api.md §9.6-§9.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from millstream.manager import errors
+from millstream.manager.compiler import CompilerTimeout, WorkerLost
+from millstream.manager.program import CompileOutcome, failed_messages
+from millstream.manager.program_config import is_runtime_version
+from millstream.manager.routes.common import Named, Server, body_schema, decode_body, json_response
+from millstream.manager.services import Services
+
+router = APIRouter(prefix="/v0", tags=["Programs"])
+
+
+class ValidateBody(msgspec.Struct, kw_only=True):
+    """Body of /validate_program."""
+
+    program_code: str
+    ir: bool = False
+    runtime_version: str | None = None
+
+
+class DiffBody(msgspec.Struct, kw_only=True):
+    """Body of /diff; without a program, the pipeline's own is compared with itself."""
+
+    program_code: str | None = None
+    runtime_version: str | None = None
+
+
+async def _check(services: Services, text: str, runtime_version: str | None, **asked: Any) -> CompileOutcome:
+    if runtime_version is not None and not is_runtime_version(runtime_version):
+        raise errors.invalid_runtime_version(runtime_version)
+    try:
+        return await services.compiler.worker.check(text, **asked)
+    except CompilerTimeout:
+        raise errors.compiler_timeout(services.compiler.worker.timeout_s) from None
+    except WorkerLost as lost:
+        raise errors.compiler_unavailable(str(lost)) from None
+
+
+@router.post("/validate_program", openapi_extra=body_schema(ValidateBody))
+async def validate_program(request: Request, services: Server) -> Response:
+    """Compile a program without making a pipeline of it."""
+    body = await decode_body(request, ValidateBody)
+    outcome = await _check(services, body.program_code, body.runtime_version, dataflow=body.ir)
+    answer: dict[str, Any]
+    if outcome.system_error is not None:
+        answer = {"SystemError": {"error": outcome.system_error}}
+    elif outcome.info is None:
+        answer = {"SqlError": {"info": {"exit_code": outcome.exit_code, "messages": outcome.messages}}}
+    else:
+        answer = {"Success": {"program_info": {**outcome.info, "dataflow": outcome.dataflow}}}
+    return json_response(answer)
+
+
+@router.post("/pipelines/{pipeline_name}/diff", openapi_extra=body_schema(DiffBody))
+async def diff(p: Named, request: Request, services: Server) -> Response:
+    """What a new program would change in a pipeline whose program is compiled."""
+    body = await decode_body(request, DiffBody)
+    if p.program_status != "Success":
+        raise errors.program_not_compiled(p.name)
+    text = p.program_code if body.program_code is None else body.program_code
+    outcome = await _check(services, text, body.runtime_version, baseline=p.program_code)
+    if outcome.system_error is not None:
+        raise errors.new_program_failed(outcome.system_error)
+    if outcome.differences is None:
+        raise errors.invalid_new_program(failed_messages(outcome.messages))
+    return json_response(outcome.differences)
+
+
+@router.get("/pipelines/{pipeline_name}/dataflow_graph")
+async def dataflow_graph(p: Named, services: Server) -> Response:
+    """The graph of the compiled program."""
+    if p.program_info is None:
+        raise errors.misses_dataflow(p.name)
+    outcome = await _check(services, p.program_code, None, dataflow=True)
+    if outcome.dataflow is None:
+        raise errors.misses_dataflow(p.name)
+    return json_response(outcome.dataflow)
