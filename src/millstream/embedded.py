@@ -8,7 +8,9 @@ Contents are kept for every table and view, so all of them can be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,27 +28,34 @@ from millstream.sql.compile import compile_program
 from millstream.sql.identifiers import canonical_name
 from millstream.types import arrow_schema
 from millstream.types.variant import untagged
+from millstream.udf.library import LABEL, NO_LIBRARY, Library, SourceError, library_of, load_source
 from millstream.zset.changes import Operation
 from millstream.zset.delta import Delta
 
 WEIGHT_COLUMN = "__weight"
 
+Udf = str | PathLike[str] | Mapping[str, Any]
+"""Code of user-defined functions: source text, the path of a file, or functions by name."""
+
 
 class Pipeline:
     """A SQL program, compiled, opened and ready to be fed. Methods may be called from any thread.
 
-    `runtime_config`: as in the REST API. Raises MillstreamError `ProgramError` with the compiler's messages, or what is
-    wrong with a connector's configuration. Close it, or use it as a context manager.
+    `udf`: the Python code of functions and aggregates that the program declares without an SQL body: source text, the
+    path of a file (a str without line breaks that ends in `.py` is one), or the functions themselves by name; see
+    docs/udf.md. `runtime_config`: as in the REST API. Raises MillstreamError `ProgramError` with the compiler's
+    messages, or what is wrong with a connector's configuration. Close it, or use it as a context manager.
     """
 
     def __init__(
         self,
         sql: str,
         *,
+        udf: Udf | None = None,
         runtime_config: dict[str, Any] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self.program = _compiled(sql)
+        self.program = _compiled(sql, _library(udf))
         self._controller = Controller(
             self.program, RuntimeConfig.from_json(runtime_config), manual_stepping=True, log=log
         )
@@ -270,8 +279,28 @@ def _canonical(name: str) -> str:
     return canonical_name(name) or name
 
 
-def _compiled(sql: str) -> Program:
-    result = compile_program(sql, materialize_all=True)
+def _library(udf: Udf | None) -> Library:
+    if udf is None:
+        return NO_LIBRARY
+    if isinstance(udf, Mapping):
+        return library_of(udf)
+    label = LABEL
+    if isinstance(udf, PathLike) or (udf.endswith(".py") and "\n" not in udf):
+        path = Path(udf)
+        label = path.name
+        try:
+            udf = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as failure:
+            raise MillstreamError("ProgramError", f"cannot read '{path}': {failure}") from None
+    try:
+        return load_source(udf, label)
+    except SourceError as error:
+        text = f"{error.message}\n{error.snippet or ''}".rstrip()
+        raise MillstreamError("ProgramError", f"the program does not compile:\n{text}") from None
+
+
+def _compiled(sql: str, udf: Library) -> Program:
+    result = compile_program(sql, True, udf)
     if result.program is None:
         messages = [message for message in result.messages if not message.warning]
         text = "\n".join(f"{m.message}\n{m.snippet or ''}".rstrip() for m in messages)

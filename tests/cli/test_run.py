@@ -87,3 +87,18 @@ def test_an_endless_program_stops_after_the_given_time(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["complete"] is False
     assert document["views"]["v"][0]["n"] > 0
+
+
+def test_functions_come_from_the_file_beside_the_program_or_the_one_given(tmp_path: Path) -> None:
+    program = tmp_path / "p.sql"
+    program.write_text("CREATE FUNCTION f() RETURNS INT; CREATE VIEW v AS SELECT f() AS x;")
+    missing = millstream("run", str(program), "--json")
+    assert missing.returncode == 1
+    assert "comes without udf_python" in missing.stderr
+    assert "Traceback" not in missing.stderr
+    (tmp_path / "p.udf.py").write_text("def f(): return 1\n")
+    assert json.loads(millstream("run", str(program), "--json").stdout)["views"] == {"v": [{"x": 1}]}
+    other = tmp_path / "other.py"
+    other.write_text("def f(): return 2\n")
+    told = millstream("run", str(program), "--json", "--udf", str(other))
+    assert json.loads(told.stdout)["views"] == {"v": [{"x": 2}]}

@@ -53,6 +53,7 @@ INTERNAL: dict[str, str] = {
     "FIELD": "x.f",
     "AS DECLARED": "parameters and results of SQL-defined functions",
     "FIELD NAMES": "jsonstring_as_<type>",
+    "USER FUNCTION": "functions without a body",
     "WIDEN": "CHAR to VARCHAR without losing blanks",
     "SINGLE VALUE": "the value of a scalar sub-query",
     "UNITS": "an interval as a number of its unit",

@@ -15,6 +15,7 @@ from millstream.plan.program import Program
 from millstream.sql.compile import compile_program
 from millstream.sql.messages import NO_SPAN, Message
 from millstream.sql.source import Source
+from millstream.udf.library import NO_LIBRARY, Library, load_source
 from millstream.zset.changes import ChangeBatch, Operation
 from tests.sql.script import Block, Expectation, Script
 from tests.sql.showing import show_rows
@@ -182,14 +183,18 @@ def _errors(messages: Sequence[Message]) -> list[str]:
 def _compile_one(script: Script, expectation: Expectation) -> tuple[Program | None, tuple[Message, ...], Source]:
     last = expectation.sql if expectation.statement else f"CREATE VIEW view_0 AS\n{expectation.sql}"
     text = ";\n".join([*script.statements, last]) + ";"
-    result = compile_program(text)
+    result = compile_program(text, udf=_library(script))
     return result.program, result.messages, Source(text)
 
 
 def _compile(script: Script, views: dict[str, str]) -> tuple[Program | None, tuple[Message, ...]]:
     queries = [f"CREATE VIEW {name} AS\n{sql}" for name, sql in views.items()]
-    result = compile_program(";\n".join([*script.statements, *queries]) + ";", materialize_all=True)
+    result = compile_program(";\n".join([*script.statements, *queries]) + ";", True, _library(script))
     return result.program, result.messages
+
+
+def _library(script: Script) -> Library:
+    return load_source("\n\n".join(script.udf)) if script.udf else NO_LIBRARY
 
 
 def _contents(program: Program, script: Script, steps: Sequence[Sequence[Block]]) -> dict[str, list[str]]:

@@ -6,6 +6,10 @@ comments.
     statement                       a statement of the program, for all blocks below
     CREATE TABLE t (a INT, s VARCHAR)
 
+    udf                             Python source of functions without a body, for the whole script
+    def f(a, b):
+        return pc.add(a, b)
+
     insert t                        one step: rows as JSON arrays, in column order; `delete` likewise
     [1, "x"]
     [2, null]
@@ -61,7 +65,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_BLOCK = re.compile(r"(statement|insert|delete|now|stepwise|query|contents|error|warning|failure|eval)\b[ \t]*(.*)")
+_BLOCK = re.compile(r"(statement|udf|insert|delete|now|stepwise|query|contents|error|warning|failure|eval)\b[ \t]*(.*)")
 _PENDING = re.compile(r"#\s*pending:\s*(.+)")
 _SEPARATOR = "----"
 _STATEMENT = re.compile(r"(CREATE|DECLARE|SET|DROP|INSERT|REMOVE|ALTER|LATENESS)\b", re.IGNORECASE)
@@ -130,6 +134,7 @@ class Script:
 
     path: Path
     statements: list[str] = field(default_factory=list)
+    udf: list[str] = field(default_factory=list)
     inputs: list[Block] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
     stepwise: bool = False
@@ -141,6 +146,8 @@ def parse_script(path: Path) -> Script:
     for block in _blocks(path):
         if block.kind == "statement":
             script.statements.append(block.text.rstrip(";"))
+        elif block.kind == "udf":
+            script.udf.append(block.text)
         elif block.kind in ("insert", "delete", "now"):
             script.inputs.append(block)
         elif block.kind == "stepwise":
@@ -164,7 +171,7 @@ def _blocks(path: Path) -> Iterator[Block]:
             if head is None:
                 head = _BLOCK.fullmatch(line.rstrip())
                 if head is None:
-                    raise ValueError(f"{path}:{number}: a block begins with statement, insert, delete, now, stepwise, "
+                    raise ValueError(f"{path}:{number}: a block begins with statement, udf, insert, delete, now, stepwise, "
                                      f"query, contents, error, warning, failure or eval, not {line!r}")  # fmt: skip
                 start, block_pending = number, pending
             else:

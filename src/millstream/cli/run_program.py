@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from millstream.cli.render import Output
+from millstream.cli.udf_file import UdfFile, udf_file
 from millstream.errors import MillstreamError
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ def run(
     ] = None,
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of those files.")] = FileFormat.CSV,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each view to print.")] = DEFAULT_ROWS,
+    udf: UdfFile = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so long, even if inputs have more.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: views and connectors.")] = False,
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
     from millstream.embedded import Pipeline  # the engine takes a moment to load: not for other commands
 
-    with Pipeline(file.read()) as pipeline:
+    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf)) as pipeline:
         started = time.perf_counter()
         pipeline.start()
         ended = _follow(pipeline, seconds, quiet=as_json)

@@ -31,6 +31,7 @@ from millstream.expressions.functions import (
     periods,
     strings,
     system,
+    user_defined,
     variants,
 )
 from millstream.expressions.functions.comparison import check_between
@@ -77,6 +78,7 @@ FUNCTIONS: dict[str, Function] = {
     **system.FUNCTIONS,
     **declared.FUNCTIONS,
     **json_structs.FUNCTIONS,
+    **user_defined.FUNCTIONS,
 }
 
 NOT_BUILT = frozenset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millstream.expressions.errors import INFIX
+from millstream.expressions.functions.user_defined import NAME as USER_FUNCTION
 from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Literal
 from millstream.plan.nodes import (
     Aggregate,
@@ -177,4 +178,6 @@ def expression_text(expression: Expression, schema: Schema) -> str:
 def _call(call: Call, arguments: Sequence[str]) -> str:
     if call.name in INFIX and len(arguments) > 1:
         return "(" + f" {call.name} ".join(arguments) + ")"
+    if call.name == USER_FUNCTION:
+        return f"{call.options[0]}({', '.join(arguments)})"
     return f"{call.name}({', '.join([*arguments, *map(str, call.options)])})"

@@ -17,7 +17,7 @@ from millstream.types import SqlType
 
 @dataclass(frozen=True)
 class UserFunction:
-    """A function defined by an expression: `body`, of type `returns`, over the parameters as columns."""
+    """A function: `body`, of type `returns`, over the parameters as columns."""
 
     name: str
     parameters: tuple[SqlType, ...]
@@ -37,6 +37,8 @@ class Catalog:
     recursive: dict[str, Schema] = field(default_factory=dict)
     functions: dict[str, UserFunction] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
+    #: Names of the functions and aggregates whose code is Python
+    external: list[str] = field(default_factory=list)
 
     def declared(self, name: str) -> bool:
         """Whether a table, view or type has that name."""

@@ -45,6 +45,7 @@ from millstream.sql.syntax import (
     Node,
     ViewLateness,
 )
+from millstream.udf.library import NO_LIBRARY, Library
 
 #: Importing these registers how each kind of query and statement is compiled.
 REGISTERED = (
@@ -59,14 +60,17 @@ class CompileResult:
 
     program: Program | None
     messages: tuple[Message, ...]
+    #: The functions and aggregates whose code is Python
+    external: tuple[str, ...] = ()
 
 
-def compile_program(text: str, materialize_all: bool = False) -> CompileResult:
+def compile_program(text: str, materialize_all: bool = False, udf: Library = NO_LIBRARY) -> CompileResult:
     """Compile a program. `materialize_all`: keep the contents of every table and of every view that is not LOCAL.
+    `udf`: the code of functions without an SQL body; it is not called here.
 
     Mistakes in the text become messages, never exceptions. Milliseconds for a program of fifty lines.
     """
-    context = Context(Source(text))
+    context = Context(Source(text), udf=udf)
     statements, errors = parse_program(context.source)
     for error in errors:
         context.report(error)
@@ -83,7 +87,8 @@ def compile_program(text: str, materialize_all: bool = False) -> CompileResult:
     program = None if context.failed else _program(context, materialize_all)
     found = with_settings(context.messages, context)
     messages = sorted(found, key=lambda m: (m.warning, m.span.start_line, m.span.start_column))
-    return CompileResult(program if all(m.warning for m in messages) else None, tuple(messages))
+    compiled_program = program if all(m.warning for m in messages) else None
+    return CompileResult(compiled_program, tuple(messages), tuple(context.catalog.external))
 
 
 def _compile(statement: Node, context: Context) -> bool:

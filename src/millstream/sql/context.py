@@ -8,6 +8,7 @@ from millstream.plan.program import Span
 from millstream.sql.catalog import Catalog
 from millstream.sql.messages import NO_SPAN, Message, SqlError
 from millstream.sql.source import Source
+from millstream.udf.library import NO_LIBRARY, Library
 
 
 @dataclass
@@ -21,6 +22,8 @@ class Context:
     places: dict[str, Span] = field(default_factory=dict)
     #: The values of SET statements by name
     settings: dict[str, str] = field(default_factory=dict)
+    #: The Python code of functions and aggregates without an SQL body
+    udf: Library = NO_LIBRARY
 
     def warn(self, error_type: str, message: str, span: Span | None = None) -> None:
         """Report something suspicious; compilation goes on. Equal warnings are reported once."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import evaluate_constant, is_deterministic
+from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Expression, Literal, columns_used
 from millstream.plan.conditions import TRUE, conjunction, may_fail, split_conjunction
 from millstream.plan.nodes import Filter, Join, JoinKind, Plan, Values
@@ -50,7 +51,7 @@ def _is_false(condition: Expression) -> bool:
 
 def _constant(condition: Expression) -> bool | None:
     """Whether a condition without columns is TRUE; None if that is not known now."""
-    if columns_used(condition) or not is_deterministic(condition):
+    if columns_used(condition) or not is_deterministic(condition) or calls_user_code(condition):
         return None
     try:
         return evaluate_constant(condition).as_py() is True

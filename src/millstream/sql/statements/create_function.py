@@ -1,4 +1,4 @@
-"""CREATE FUNCTION ... AS expression, and the declarations of functions and aggregates that are defined elsewhere.
+"""CREATE FUNCTION ... AS expression, and functions without a body, whose code is Python.
 
 The body is bound once, over the parameters as columns; a call is the body with the arguments in their places
 (sql/user_functions.py). A function is known after its declaration only, so none can call itself.
@@ -11,6 +11,7 @@ from typing import Any
 
 from millstream.expressions.aggregates import is_aggregate
 from millstream.expressions.errors import TypeCheckError
+from millstream.expressions.functions.user_defined import NAME as USER_FUNCTION
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call, build_cast, is_scalar_function
 from millstream.sql.binding import Aggregates, Environment, QueryEnvironment, Subqueries, Windows, at_place
@@ -32,6 +33,8 @@ from millstream.sql.syntax import (
 from millstream.sql.types import resolve_type
 from millstream.sql.window_calls import WINDOW_ONLY
 from millstream.types import Kind, SqlType
+from millstream.udf.checks import ERROR_TYPE, external_function, function_problem
+from millstream.udf.declarations import Declaration
 
 #: Words that are called, or read like calls, without being in a registry.
 _RESERVED = frozenset(("USER", "NOW", "CAST", "SAFE_CAST", "TUMBLE", "HOP", "SESSION", "UNNEST", "GROUPING"))
@@ -128,12 +131,11 @@ def _with_fields(node: Any, parameters: frozenset[str]) -> Any:
 def _external_body(
     statement: CreateFunction, parameters: tuple[SqlType, ...], returns: SqlType, context: Context
 ) -> Expression:
-    """What `jsonstring_as_<type>` does; the body of other functions is unknown."""
+    """What `jsonstring_as_<type>` does; other functions are calls of Python code."""
     name = statement.name.name
     target = context.catalog.types.get(name.removeprefix(_JSON)) if name.startswith(_JSON) else None
     if target is None:
-        text = f"Function '{name}' has no body; functions that are defined outside of the program are not supported"
-        raise not_yet(text, statement.span)
+        return _python_body(statement, parameters, returns, context)
     if len(parameters) != 1 or not parameters[0].is_string:
         text = f"Function '{name}' must have a single parameter"
         if len(parameters) == 1:
@@ -144,3 +146,18 @@ def _external_body(
         raise SqlError(text, statement.returns.span, error_type="Incorrect signature")
     parsed = build_call("PARSE_JSON", [ColumnRef(parameters[0], 0)])
     return build_cast(build_call("FIELD NAMES", [parsed], (target,)), returns)
+
+
+def _python_body(
+    statement: CreateFunction, parameters: tuple[SqlType, ...], returns: SqlType, context: Context
+) -> Expression:
+    """A call of the program's Python code."""
+    names = [name.name for name, _ in statement.parameters]
+    declaration = Declaration(statement.name.name, tuple(zip(names, parameters, strict=True)), returns)
+    problem = function_problem(declaration, context.udf)
+    if problem is not None:
+        raise SqlError(problem, statement.name.span, error_type=ERROR_TYPE)
+    context.catalog.external.append(declaration.name)
+    columns = [ColumnRef(parameter, position) for position, parameter in enumerate(parameters)]
+    called = build_call(USER_FUNCTION, columns, (external_function(declaration, context.udf),))
+    return called if called.type == returns else build_cast(called, returns)

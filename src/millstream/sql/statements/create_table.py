@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.evaluate import EvaluationError, evaluate_constant, is_deterministic
+from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Expression
 from millstream.expressions.registry import build_cast
 from millstream.plan.program import Table, TableColumn
@@ -120,7 +121,7 @@ def _bind_constant(attribute: ColumnAttribute, context: Context) -> Expression:
 def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) -> Expression:
     value = _bind_constant(attribute, context)
     assert attribute.value is not None
-    if not is_deterministic(value, _METADATA):
+    if not is_deterministic(value, _METADATA) or calls_user_code(value):
         text = f"Default value for column '{column.name}' must be a compile-time constant"
         raise SqlError(text, attribute.value.span, error_type="Non-deterministic initializer")
     if value.type.nullable and not column.type.nullable:
