@@ -171,8 +171,9 @@ def _blocks(path: Path) -> Iterator[Block]:
             if head is None:
                 head = _BLOCK.fullmatch(line.rstrip())
                 if head is None:
-                    raise ValueError(f"{path}:{number}: a block begins with statement, udf, insert, delete, now, stepwise, "
-                                     f"query, contents, error, warning, failure or eval, not {line!r}")  # fmt: skip
+                    raise ValueError(f"{path}:{number}: a block begins with statement, udf, insert, delete, now, "
+                                     f"stepwise, query, contents, error, warning, failure or eval, "
+                                     f"not {line!r}")  # fmt: skip
                 start, block_pending = number, pending
             else:
                 lines.append(Line(line.rstrip(), number, pending))
