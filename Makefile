@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RIVALS := .venv-rivals
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA_DIR ?= $(HOME)/.millstream
 
-.PHONY: help demo serve test test-slow lint format bench clean
+.PHONY: help demo serve test test-slow lint format bench bench-full clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -44,8 +45,17 @@ format: $(READY) ## format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(READY) ## run the quick benchmarks and rewrite docs/benchmarks.md
+$(RIVALS)/.ready: benchmarks/rivals.lock
+	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
+	@echo "Installing Pathway, to compare with, into $(RIVALS)"
+	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.lock
+	@touch $@
+
+bench: $(READY) $(RIVALS)/.ready ## run a quick selection of the benchmarks and rewrite docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
+bench-full: $(READY) $(RIVALS)/.ready ## run all benchmarks, for about two hours
+	@$(BIN)/python -m benchmarks --full
+
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--only NAME ...]`: run the cases, save JSON, write docs/benchmarks.md."""
+"""`python -m benchmarks [--full] [--only NAME ...]`: run cases and grids, save JSON, write docs/benchmarks.md.
+
+Without `--full` a quick selection, under ten minutes. `--only` merges what it ran into the saved results.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,43 @@ import json
 import sys
 
 from benchmarks import end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
-from benchmarks.harness import CASES, ROOT, format_number, report, run_case
-from benchmarks.nexmark import cases  # noqa: F401
+from benchmarks.grid import Cells, Grid, run_grid
+from benchmarks.harness import CASES, ROOT, Measurements, environment, format_number, run_case
+from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT
+from benchmarks.report import page
+from benchmarks.scaling import DELTA_GRID, STATE_GRID
+from benchmarks.tpch.grids import TPCH
+
+GRIDS: dict[str, Grid] = {g.name: g for g in (THROUGHPUT, LARGE, LATENCY, TPCH, STATE_GRID, DELTA_GRID)}
+RESULTS = ROOT / "benchmarks" / "results.json"
 
 
 def main() -> int:
     """Run what was asked for; with `--case` run one case in this process and print its measurements as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--case", choices=CASES, help="run one case once, in this process, and print JSON")
-    parser.add_argument("--only", nargs="+", choices=CASES, help="run only these, and do not rewrite the report")
+    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: about two hours")
+    parser.add_argument("--only", nargs="+", choices=[*CASES, *GRIDS], help="run only these")
     arguments = parser.parse_args()
     if arguments.case:
         print(json.dumps(CASES[arguments.case].function()))
         return 0
-    results = {}
-    for name in arguments.only or CASES:
-        results[name] = run_case(CASES[name])
-        shown = ", ".join(f"{what}: {format_number(value)} {CASES[name].unit}" for what, value in results[name].items())
-        print(f"{name}: {shown}", flush=True)
-    if not arguments.only:
-        (ROOT / "benchmarks" / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-        (ROOT / "docs" / "benchmarks.md").write_text(report(results))
+    wanted = arguments.only or [*CASES, *GRIDS]
+    saved = json.loads(RESULTS.read_text()) if arguments.only and RESULTS.exists() else {}
+    cases: dict[str, Measurements] = saved.get("cases", {})
+    grids: dict[str, dict[str, Cells]] = saved.get("grids", {})
+    for name in wanted:
+        if name in CASES:
+            cases[name] = run_case(CASES[name])
+            unit = CASES[name].unit
+            shown = ", ".join(f"{what}: {format_number(value)} {unit}" for what, value in cases[name].items())
+            print(f"{name}: {shown}", flush=True)
+        else:
+            grids[name] = run_grid(GRIDS[name], arguments.full)
+        # Saved after each, so that a run that is interrupted keeps what it measured.
+        saved = {"environment": environment(), "cases": cases, "grids": grids}
+        RESULTS.write_text(json.dumps(saved, indent=2) + "\n")
+    (ROOT / "docs" / "benchmarks.md").write_text(page(saved, GRIDS))
     return 0
 
 

@@ -85,34 +85,6 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def report(results: dict[str, Measurements]) -> str:
-    """docs/benchmarks.md."""
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`; every result was checked before its speed was noted. Medians of several processes.",
-        "",
-        ", ".join(f"{name} {value}" for name, value in environment().items()),
-        "",
-    ]
-    for name, measurements in results.items():
-        benchmark = CASES[name]
-        doc = (benchmark.function.__doc__ or "").strip()
-        lines += [f"## {benchmark.title}", "", doc, "", f"| what | {benchmark.unit} |", "|---|---:|"]
-        lines += [f"| {what} | {format_number(value)} |" for what, value in measurements.items()]
-        if benchmark.target is not None:
-            first = next(iter(measurements.values()))
-            reached = first >= benchmark.target if benchmark.higher_is_better else first <= benchmark.target
-            sign = "at least" if benchmark.higher_is_better else "at most"
-            verdict = "reached" if reached else "**not reached**"
-            lines += [
-                "",
-                f"Target for the first row: {sign} {format_number(benchmark.target)} {benchmark.unit}: {verdict}.",
-            ]
-        lines.append("")
-    return "\n".join(lines)
-
-
 def format_number(value: float) -> str:
     """Three significant digits, thousands separated."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,8 @@
-"""`python -m benchmarks.nexmark [--events N] [--step N] [--only q4 ...]`: a table of all queries, each checked."""
+"""`python -m benchmarks.nexmark [--only q4 ...]`: every query checked and measured, in a process of its own.
+
+`--with millstream` (default) feeds the engine, `duckdb` runs the query again after every batch, `pathway` hands it to
+Pathway, `latency` times changes of `--step` events on a loaded state.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,43 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 from benchmarks.harness import ROOT, Measurements, format_number
-from benchmarks.nexmark.measure import measure
+from benchmarks.nexmark.measure import latency, measure
 from benchmarks.nexmark.program import QUERIES
+from benchmarks.nexmark.rerun import rerun
+from benchmarks.nexmark.rival import pathway
 
 TIMEOUT_S = 1800
+MEASURES: dict[str, Callable[[str, int, int], Measurements]] = {
+    "millstream": measure,
+    "duckdb": rerun,
+    "pathway": lambda query, num_events, _: pathway(query, num_events),
+    "latency": latency,
+}
 
 
 def main() -> int:
-    """Run every query that was asked for in a process of its own; 1 if one failed."""
+    """Run every query that was asked for; 1 if one failed."""
     parser = argparse.ArgumentParser(prog="benchmarks.nexmark")
-    parser.add_argument("--events", type=int, default=1_000_000, help="events that are timed")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events that are timed, or loaded for latency")
     parser.add_argument("--step", type=int, default=100_000, help="events of a step: 1000, 10000, 100000")
     parser.add_argument("--only", nargs="+", choices=QUERIES, default=list(QUERIES), metavar="QUERY")
+    parser.add_argument("--with", dest="way", choices=MEASURES, default="millstream")
     parser.add_argument("--here", action="store_true", help="run in this process and print JSON")
     arguments = parser.parse_args()
     if arguments.events < 1 or arguments.step < 1:
         parser.error("--events and --step must be positive")
     if arguments.here:
         for query in arguments.only:
-            print(json.dumps(measure(query, arguments.events, arguments.step)))
+            print(json.dumps(MEASURES[arguments.way](query, arguments.events, arguments.step)))
         return 0
     failed = False
     titled = False
     for query in arguments.only:
         try:
-            measured = apart(query, arguments.events, arguments.step)
+            measured = apart(query, arguments.way, arguments.events, arguments.step)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             failed = True
             print(f"| {query} | {error} |", flush=True)
@@ -44,9 +58,9 @@ def main() -> int:
     return int(failed)
 
 
-def apart(query: str, num_events: int, step_events: int) -> Measurements:
+def apart(query: str, way: str, num_events: int, step_events: int) -> Measurements:
     """The measurements of a new process."""
-    options = ["--here", "--only", query, "--events", str(num_events), "--step", str(step_events)]
+    options = ["--here", "--with", way, "--only", query, "--events", str(num_events), "--step", str(step_events)]
     command = [sys.executable, "-m", "benchmarks.nexmark", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""One query over a stream of events, checked and measured, in this process."""
+"""One query over a stream of events, or small changes of its state, checked and measured, in this process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from millstream.circuit.circuit import Circuit
 #: Steps before the clock starts, with events of their own: kernels are loaded, traces have their first runs.
 WARM_UP_STEPS = 2
 MIB = 1 << 20
+#: Latency: events of a step of the load; small changes that are timed, and how many come before them.
+LOAD, SMALL, SMALL_WARM_UP = 100_000, 500, 50
 
 
 def measure(query: str, num_events: int, step_events: int) -> Measurements:
@@ -48,6 +50,28 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
         "state, MiB": sum(entry["state_bytes"] for entry in profile) / MIB,
         "state, rows": sum(entry["state_rows"] for entry in profile),
     }
+
+
+def latency(query: str, num_events: int, step_events: int) -> Measurements:
+    """Milliseconds that a change of `step_events` new events takes on the state of `num_events`, median and 99th
+    percentile of many; AssertionError if the view is not what DuckDB says afterwards."""
+    program = program_of(query)
+    circuit = Circuit(program)
+    loaded = [side_input(), *(events(i, min(i + LOAD, num_events)) for i in range(0, num_events, LOAD))]
+    changes = [
+        events(num_events + i * step_events, num_events + (i + 1) * step_events) for i in range(SMALL_WARM_UP + SMALL)
+    ]
+    deltas, seconds = [], []
+    for part in [*loaded, *changes]:
+        begin = time.perf_counter()
+        delta = circuit.step(part).deltas.get(query)
+        seconds.append(time.perf_counter() - begin)
+        if delta is not None:
+            deltas.append(delta)
+    wrong = differences(database_of([*loaded, *changes]), program, query, deltas)
+    assert wrong == 0, f"{query}: {wrong} rows differ from DuckDB's answer"
+    timed = np.array(seconds[-SMALL:])
+    return {"p50, ms": float(np.percentile(timed, 50)) * 1e3, "p99, ms": float(np.percentile(timed, 99)) * 1e3}
 
 
 def database_of(parts: list[Batches]) -> duckdb.DuckDBPyConnection:

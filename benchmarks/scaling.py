@@ -1,0 +1,131 @@
+"""How the cost of a step depends on the size of the state, and on the size of the change.
+
+`python -m benchmarks.scaling --only join --state 100000 --delta 1000` prints the milliseconds of a step as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.engine import compiled
+from benchmarks.grid import Grid, Job
+from benchmarks.harness import Measurements
+from millstream.circuit.circuit import Circuit
+from millstream.zset.changes import ChangeBatch, Operation
+
+TABLE = (
+    "CREATE TABLE l (k BIGINT NOT NULL, v BIGINT NOT NULL); CREATE TABLE r (k BIGINT NOT NULL, v BIGINT NOT NULL);\n"
+)
+#: Keys occur about ten times in each table, whatever its size, so an operator touches about as much at every size.
+ROWS_OF_KEY = 10
+QUERIES = {
+    "join": "SELECT l.k, l.v, r.v AS w FROM l JOIN r ON l.k = r.k",
+    "left join": "SELECT l.k, l.v, r.v AS w FROM l LEFT JOIN r ON l.k = r.k",
+    "sum": "SELECT k, SUM(v) AS s, COUNT(*) AS n FROM l GROUP BY k",
+    "max": "SELECT k, MAX(v) AS m FROM l GROUP BY k",
+    "distinct": "SELECT DISTINCT k, v FROM l",
+    "top 3": "SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS n FROM l) x WHERE n <= 3",
+    "running sum": "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) AS s FROM l",
+}
+LOAD_STEPS, STEPS, WARM_UP = 10, 100, 10
+STATES = (10_000, 100_000, 1_000_000, 10_000_000)
+DELTAS = (1, 10, 100, 1_000, 10_000, 100_000)
+
+
+def measure(query: str, state: int, delta: int) -> Measurements:
+    """Milliseconds of a step that inserts `delta` random rows into l and deletes those of the step before, median of
+    many; checked against DuckDB."""
+    rng = np.random.default_rng(1)
+    tables = {name: rows(rng, state, max(state // ROWS_OF_KEY, 1)) for name in ("l", "r")}
+    circuit = Circuit(compiled(TABLE + f"CREATE VIEW v AS {QUERIES[query]};"))
+    for part in range(LOAD_STEPS):
+        circuit.step({name: [batch(table, part, LOAD_STEPS)] for name, table in tables.items()})
+    changes = rows(rng, delta * (WARM_UP + STEPS), max(state // ROWS_OF_KEY, 1))
+    seconds, deltas = [], []
+    for part in range(WARM_UP + STEPS):
+        arriving = batch(changes, part, WARM_UP + STEPS)
+        leaving = [batch(changes, part - 1, WARM_UP + STEPS, Operation.DELETE)] if part else []
+        change = {"l": [*leaving, arriving]}
+        begin = time.perf_counter()
+        made = circuit.step(change).deltas.get("v")
+        seconds.append(time.perf_counter() - begin)
+        if made is not None:
+            deltas.append(made)
+    check(query, tables, changes.slice(changes.num_rows - delta), sum(int(d.weights.sum()) for d in deltas))
+    return {"ms": statistics.median(seconds[WARM_UP:]) * 1e3}
+
+
+def rows(rng: np.random.Generator, count: int, keys: int) -> pa.Table:
+    """Random rows with columns k and v."""
+    return pa.table({"k": rng.integers(0, keys, count), "v": rng.integers(0, 1 << 40, count)})
+
+
+def batch(table: pa.Table, part: int, parts: int, operation: Operation = Operation.INSERT) -> ChangeBatch:
+    """One of equal parts of a table, inserted or deleted."""
+    size = table.num_rows // parts
+    piece = table.slice(part * size, size).combine_chunks()
+    columns = tuple(column.combine_chunks() for column in piece.columns)
+    return ChangeBatch(columns, size, np.full(size, int(operation), np.int8))
+
+
+def check(query: str, tables: dict[str, pa.Table], changes: pa.Table, grown: int) -> None:
+    """The view grew by as many rows as DuckDB says that it did."""
+    counts = []
+    for left in (tables["l"], pa.concat_tables([tables["l"], changes])):
+        database = duckdb.connect(config={"threads": 1})
+        database.register("l", left)
+        database.register("r", tables["r"])
+        ((count,),) = database.execute(f"SELECT COUNT(*) FROM ({QUERIES[query]})").fetchall()
+        counts.append(int(count))
+    assert counts[1] - counts[0] == grown, f"{query}: grew by {grown} rows instead of {counts[1] - counts[0]}"
+
+
+def _states(full: bool) -> Iterator[Job]:
+    for query in QUERIES:
+        for state in STATES if full else STATES[:3]:
+            options = ("--only", query, "--state", str(state), "--delta", "1000")
+            yield Job(query, "benchmarks.scaling", options, {"ms": f"{state:,} rows"}, 1)
+
+
+def _deltas(full: bool) -> Iterator[Job]:
+    for query in QUERIES if full else ("join", "sum"):
+        for delta in DELTAS:
+            options = ("--only", query, "--state", "1000000", "--delta", str(delta))
+            yield Job(query, "benchmarks.scaling", options, {"ms": f"{delta:,} rows"}, 1)
+
+
+STATE_GRID = Grid(
+    "scaling_state",
+    "Cost of a step while the state grows",
+    "Milliseconds of a step that inserts 1,000 rows and deletes 1,000, by the number of rows already "
+    "there, ten of each key: the cost follows the change.",
+    _states,
+)
+DELTA_GRID = Grid(
+    "scaling_delta",
+    "Cost of a step while the change grows",
+    "Milliseconds of a step on a state of 1,000,000 rows, by the number of rows inserted, and as many deleted.",
+    _deltas,
+)
+
+
+def main() -> None:
+    """Print the measurement of one case."""
+    parser = argparse.ArgumentParser(prog="benchmarks.scaling")
+    parser.add_argument("--only", choices=QUERIES, required=True)
+    parser.add_argument("--state", type=int, default=1_000_000)
+    parser.add_argument("--delta", type=int, default=1_000)
+    arguments = parser.parse_args()
+    print(json.dumps(measure(arguments.only, arguments.state, arguments.delta)))
+
+
+if __name__ == "__main__":
+    main()
