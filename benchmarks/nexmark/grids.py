@@ -59,10 +59,11 @@ THROUGHPUT = Grid(
     "nexmark",
     "Nexmark: events per second",
     "Events per second of one thread, from Arrow batches in memory. Two million events in steps of 100,000, one "
-    "million in steps of 10,000, half a million in steps of 1,000; every view is compared with DuckDB's answer first. "
-    "*DuckDB again* inserts batches of 10,000 into DuckDB (one thread) and runs the query again after each (timed at ten of "
-    "them, evenly spread; queries that keep no state run over the new batch only). *Pathway* computes the query once "
-    "over a million events read from CSV files with one thread, less the time of only reading them.",
+    "million in steps of 10,000, half a million in steps of 1,000; every view is compared with DuckDB's answer "
+    "first. *DuckDB again* inserts batches of 10,000 into DuckDB (one thread) and runs the query again after each "
+    "(timed at ten of them, evenly spread; queries that keep no state run over the new batch only). *Pathway* "
+    "computes the query once over a million events read from CSV files with one thread, less the time of only "
+    "reading them.",
     _throughput,
     (Ratio("times DuckDB", "steps of 10,000", DUCKDB), Ratio("times Pathway", BIG, PATHWAY)),
     BIG,
