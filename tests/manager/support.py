@@ -14,7 +14,7 @@ from millstream.manager.program import CompileOutcome
 NOW = "2026-01-01T00:00:00.000000Z"
 LATER = "2026-01-01T00:00:01.000000Z"
 VERSION = "1.2.3"
-PROCESS = {"pid": 1, "started": "x", "port": 1, "token": "t"}
+PROCESS = {"pid": 1, "started": "x", "port": 1}
 INFO: dict[str, Any] = {"schema": {"inputs": [], "outputs": []}}
 
 

@@ -53,7 +53,7 @@ def make_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
     made: list[Host] = []
 
     def build(program: str = PROGRAM, initial: str = "running") -> Host:
-        spec = Spec("id", "p", program, {}, initial, "deployment", str(tmp_path), "")
+        spec = Spec("id", "p", program, {}, initial, "deployment", str(tmp_path))
         made.append(Host(spec, on_exit=lambda _: None))
         return made[-1]
 
@@ -66,8 +66,9 @@ def ask(host: Host, method: str, target: str) -> tuple[int, Any]:
     """Status, and the JSON if the answer is JSON, of one request."""
 
     async def send() -> tuple[int, Any]:
-        transport = httpx.ASGITransport(create_app(host))
-        async with httpx.AsyncClient(transport=transport, base_url="http://pipeline") as client:
+        transport = httpx.ASGITransport(create_app(host, "token"))
+        headers = {"X-Millstream-Token": "token"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://pipeline", headers=headers) as client:
             response = await client.request(method, target)
             is_json = response.headers.get("content-type") == "application/json" and response.content
             return response.status_code, response.json() if is_json else response.text

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import shutil
 import time
 import uuid
@@ -38,10 +37,10 @@ from millstream.manager.process import (
 )
 from millstream.manager.program import failure_text
 from millstream.manager.store import Store
+from millstream.manager.tokens import TOKEN_HEADER, DeploymentTokens
 
 log = logging.getLogger("millstream.runner")
 
-TOKEN_HEADER = "X-Millstream-Token"
 DEFAULT_PROVISIONING_TIMEOUT_S = 60.0
 ENDPOINT_INTERVAL_S = 0.01
 INITIALIZING_INTERVAL_S = 0.02
@@ -71,6 +70,7 @@ class Driver:
         spares: Spares,
         client: httpx.AsyncClient,
         logs: LogBuffer,
+        tokens: DeploymentTokens,
     ) -> None:
         self._id = pipeline_id
         self._directory = directory
@@ -78,6 +78,7 @@ class Driver:
         self._spares = spares
         self._client = client
         self._logs = logs
+        self._tokens = tokens
         self._wake = asyncio.Event()
         self._child: Child | None = None
         self._handle: ProcessHandle | None = None
@@ -174,13 +175,12 @@ class Driver:
             "initial": (p.deployment_initial or "Running").lower(),
             "deployment_id": p.deployment_id,
             "directory": str(self._directory),
-            "token": secrets.token_urlsafe(32),
         }
         write_json(self._directory / SPEC_FILE, spec)
         self._logs.next_file()
         self._child = self._spares.take()
         self._handle = self._child.handle
-        self._child.assign(self._directory, {"deployment_id": p.deployment_id})
+        self._child.assign(self._directory, {"deployment_id": p.deployment_id}, self._tokens.of(p.deployment_id))
         self._logs.restart_file()
         self._logs.note("INFO", f"Pipeline starts as process {self._handle.pid}", p.name)
 
@@ -197,7 +197,6 @@ class Driver:
         process = {
             **self._handle.to_json(),
             "port": endpoint["port"],
-            "token": (read_json(self._directory / SPEC_FILE) or {}).get("token", ""),
             "incarnation_uuid": endpoint["incarnation_uuid"],
         }
         details = {"pid": self._handle.pid}
@@ -289,7 +288,7 @@ class Driver:
         response = await self._client.request(
             method,
             f"http://127.0.0.1:{process['port']}{path}",
-            headers={TOKEN_HEADER: process["token"]},
+            headers={TOKEN_HEADER: self._tokens.of(p.deployment_id or "")},
             timeout=STATUS_TIMEOUT_S,
         )
         response.raise_for_status()

@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from millstream.errors import MillstreamError
 from millstream.manager import errors
-from millstream.manager.driver import TOKEN_HEADER
 from millstream.manager.models import Pipeline
+from millstream.manager.tokens import TOKEN_HEADER, DeploymentTokens
 
 DEFAULT_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
@@ -73,8 +73,11 @@ def require_deployed(p: Pipeline) -> dict[str, Any]:
 class Proxy:
     """The client side. One for the whole server."""
 
-    def __init__(self, client: httpx.AsyncClient, on_unreachable: Callable[[Pipeline], None]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, tokens: DeploymentTokens, on_unreachable: Callable[[Pipeline], None]
+    ) -> None:
         self._client = client
+        self._tokens = tokens
         self._on_unreachable = on_unreachable
         #: Set when the server ends: endless answers end with it.
         self.closing = asyncio.Event()
@@ -91,10 +94,11 @@ class Proxy:
         Raises `PipelineInteractionUnreachable` and what `require_deployed` raises.
         """
         process = require_deployed(to.pipeline)
+        token = self._tokens.of(to.pipeline.deployment_id or "")
         request = self._client.build_request(
             method,
             f"http://127.0.0.1:{process['port']}/",
-            headers=[*(headers or ()), (TOKEN_HEADER.encode(), process["token"].encode())],
+            headers=[*(headers or ()), (TOKEN_HEADER.encode(), token.encode())],
             content=content,
             timeout=httpx.Timeout(to.timeout_s, connect=CONNECT_TIMEOUT_S),
             extensions={"target": to.target.encode("ascii")},

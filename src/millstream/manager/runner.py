@@ -19,6 +19,7 @@ from millstream.manager.logs import LogBuffer
 from millstream.manager.models import Pipeline
 from millstream.manager.process import LOG_FILE, PROCESS_FILE, ProcessHandle, Spares, read_json
 from millstream.manager.store import Store
+from millstream.manager.tokens import DeploymentTokens
 
 log = logging.getLogger("millstream.runner")
 
@@ -26,8 +27,9 @@ log = logging.getLogger("millstream.runner")
 class Runner:
     """See the module. Lives on the event loop."""
 
-    def __init__(self, store: Store, data_dir: Path, client: httpx.AsyncClient) -> None:
+    def __init__(self, store: Store, data_dir: Path, client: httpx.AsyncClient, tokens: DeploymentTokens) -> None:
         self._store = store
+        self._tokens = tokens
         self._directory = data_dir / "pipelines"
         self._client = client
         self._spares = Spares(data_dir / "spare")
@@ -99,7 +101,8 @@ class Runner:
         if p.fully_stopped and p.storage_status != "Clearing":
             self._drivers.pop(p.id, None)
             return
-        driver = Driver(p.id, self._directory / p.id, self._store, self._spares, self._client, self.logs(p))
+        directory, logs = self._directory / p.id, self.logs(p)
+        driver = Driver(p.id, directory, self._store, self._spares, self._client, logs, self._tokens)
         self._drivers[p.id] = (driver, asyncio.create_task(driver.run(), name=f"pipeline {p.id}"))
 
     def _forget(self, p: Pipeline) -> None:

@@ -18,8 +18,10 @@ from millstream.manager.oidc import LoginVerifier, fetcher
 from millstream.manager.proxy import Proxy
 from millstream.manager.runner import Runner
 from millstream.manager.store import Store, open_database
+from millstream.manager.tokens import DeploymentTokens
 
 DATABASE_FILE = "millstream.db"
+SECRET_FILE = "secret"
 IDLE_CONNECTION_S = 30.0
 """Connections to pipeline processes are closed after so long without use, well before the processes close them."""
 
@@ -32,9 +34,10 @@ class Services:
         self.store = Store(self.engine)
         limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_CONNECTION_S)
         self.client = httpx.AsyncClient(limits=limits, trust_env=False)
-        self.runner = Runner(self.store, data_dir, self.client)
+        tokens = DeploymentTokens(data_dir / SECRET_FILE)
+        self.runner = Runner(self.store, data_dir, self.client, tokens)
         self.compiler = Compiler(self.store)
-        self.proxy = Proxy(self.client, self.runner.nudge)
+        self.proxy = Proxy(self.client, tokens, self.runner.nudge)
         self.keys = ApiKeys(self.engine)
         self.access = access or Access()
         #: Talks to the login provider, through the proxy that the environment names, if any.

@@ -1,7 +1,8 @@
 """Entry of a pipeline process: `python -m millstream.pipeline --spec FILE` or `--wait`.
 
-With `--wait` the process loads everything heavy, warms up (`warm.py`) and waits for one line on standard input that
-names the spec file: a pipeline that starts in a process kept warm skips all of that.
+With `--wait` the process loads everything heavy, warms up (`warm.py`) and waits for a line on standard input that names
+the spec file: a pipeline that starts in a process kept warm skips all of that. The last line of standard input is the
+token that requests must carry: unlike arguments and environment, no other user of the machine can read it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def main() -> None:
     path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
     if not path:
         return  # the manager went away without a task for this process
+    token = sys.stdin.readline().strip()
+    if not token:
+        sys.exit("the line with the token is missing on standard input")
     spec = msgspec.json.decode(Path(path).read_bytes(), type=Spec)
     os.environ.update(spec.runtime_config.get("env") or {})
     logging.basicConfig(
@@ -45,11 +49,11 @@ def main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Its lines show whole URLs, and those of connectors may hold secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    sys.exit(serve(spec))
+    sys.exit(serve(spec, token))
 
 
-def serve(spec: Spec) -> int:
-    """Run the pipeline and its HTTP server until either ends; returns the exit status."""
+def serve(spec: Spec, token: str) -> int:
+    """Run the pipeline and its HTTP server until either ends; returns the exit status. Requests must carry `token`."""
     status = 0
     listener = socket.create_server((LOOPBACK, 0), backlog=256)
 
@@ -61,7 +65,7 @@ def serve(spec: Spec) -> int:
 
     host = Host(spec, on_exit=on_exit)
     config = uvicorn.Config(
-        create_app(host), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEEP_ALIVE_S
+        create_app(host, token), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEEP_ALIVE_S
     )
     server = uvicorn.Server(config)
     endpoint = {"port": listener.getsockname()[1], "pid": os.getpid(), "incarnation_uuid": str(host.incarnation)}

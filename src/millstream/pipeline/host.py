@@ -47,7 +47,6 @@ class Spec(msgspec.Struct, frozen=True):
     initial: str
     deployment_id: str
     directory: str
-    token: str
 
 
 def write_atomically(path: Path, content: dict[str, Any]) -> None:

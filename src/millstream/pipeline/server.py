@@ -22,7 +22,8 @@ TOKEN_HEADER = b"x-millstream-token"
 
 
 class RawPath:
-    """ASGI layer: route on the raw path, and turn away callers without this deployment's token."""
+    """ASGI layer: route on the raw path, and turn away callers without this deployment's token: every user of the
+    machine can reach the port."""
 
     def __init__(self, app: Starlette, token: str) -> None:
         self._app = app
@@ -31,12 +32,19 @@ class RawPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             scope = dict(scope, path=scope["raw_path"].decode("ascii").split("?", 1)[0])
-            if scope["type"] == "http" and self._token:
-                given = dict(scope["headers"]).get(TOKEN_HEADER, b"")
-                if not secrets.compare_digest(given, self._token):
-                    await PlainTextResponse("this port is for the pipeline manager only", 403)(scope, receive, send)
-                    return
+            given = dict(scope["headers"]).get(TOKEN_HEADER, b"")
+            if not secrets.compare_digest(given, self._token):
+                await _turn_away(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await PlainTextResponse("this port is for the pipeline manager only", 403)(scope, receive, send)
 
 
 async def _on_error(_request: Request, error: Exception) -> Response:
@@ -44,12 +52,12 @@ async def _on_error(_request: Request, error: Exception) -> Response:
     return Response(orjson.dumps(error.to_json()), error.status, media_type="application/json")
 
 
-def create_app(host: Host) -> RawPath:
-    """The ASGI application that serves `host`."""
+def create_app(host: Host, token: str) -> RawPath:
+    """The ASGI application that serves `host` to who sends `token` along."""
     rooms = (control, connectors, statistics, ingress, egress, query)
     app = Starlette(
         routes=[route for room in rooms for route in room.ROUTES], exception_handlers={MillstreamError: _on_error}
     )
     app.state.host = host
     app.state.connections = 0
-    return RawPath(app, host.spec.token)
+    return RawPath(app, token)

@@ -1,0 +1,47 @@
+"""What lets the server, and nobody else, talk to pipeline processes: a token for each deployment.
+
+The processes listen on ports of the loopback address, which every user of the machine can reach. A token is the
+HMAC-SHA256 of the deployment's identifier under the data directory's own secret, so it is kept nowhere: a process reads
+it from its standard input when it is given its program, and each server on the directory finds it again.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from millstream.errors import MillstreamError
+
+SECRET_BYTES = 32
+TOKEN_HEADER = "X-Millstream-Token"
+
+
+class DeploymentTokens:
+    """The tokens of one data directory, whose secret is made at first use."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `DataDirectoryNotUsable` if the file is there, but no secret in it."""
+        self._secret = _read_or_make(path)
+
+    def of(self, deployment_id: str) -> str:
+        """The token of a deployment: 64 hexadecimal digits."""
+        return hmac.digest(self._secret, deployment_id.encode(), "sha256").hex()
+
+
+def _read_or_make(path: Path) -> bytes:
+    if not path.exists():
+        # Written beside it and moved into place, so that a crash does not leave half a secret.
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        scratch.unlink(missing_ok=True)
+        with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    secret = path.read_bytes()
+    if len(secret) != SECRET_BYTES:
+        text = f"'{path}' is damaged: stop the pipelines of this data directory, then remove the file"
+        raise MillstreamError("DataDirectoryNotUsable", text, {"data_dir": str(path.parent)}, 500)
+    return secret
