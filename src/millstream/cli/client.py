@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -13,13 +15,18 @@ from millstream.errors import MillstreamError
 
 TIMEOUT_S = 60.0
 
+connections = ExitStack()
+"""What the running command has open; closed at its end."""
+
 
 class Client:
     """Talks to one server. `api_key` is sent as a bearer token when given."""
 
     def __init__(self, server: str, api_key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=TIMEOUT_S)
+        self._http = connections.enter_context(
+            httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=TIMEOUT_S, verify=_verification())
+        )
 
     def call(self, method: str, path: str, **parameters: Any) -> Any:
         """The JSON of an answer (None when it is empty). Raises MillstreamError for error answers."""
@@ -42,6 +49,19 @@ class Client:
                 response.read()
             check(response)
             yield response
+
+
+def _verification() -> ssl.SSLContext | bool:
+    """How the server's certificate is checked, by the variables that the official client reads: a file of certificates
+    to trust, or not at all."""
+    file = os.environ.get("FELDERA_HTTPS_TLS_CERT")
+    if file:
+        try:
+            return ssl.create_default_context(cafile=file)
+        except OSError as error:
+            text = f"cannot use the certificates in '{file}' (FELDERA_HTTPS_TLS_CERT): {error.strerror or error}"
+            raise MillstreamError("InvalidTlsSettings", text) from None
+    return os.environ.get("FELDERA_TLS_INSECURE", "").strip().lower() not in ("1", "true", "yes")
 
 
 def check(response: httpx.Response) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from millstream import __version__
 from millstream.cli import api_keys, remote, run_program, serve
+from millstream.cli.client import connections
 from millstream.cli.render import Output
 from millstream.errors import MillstreamError
 
@@ -45,7 +46,8 @@ def options(
 def run() -> None:
     """Entry point of the `millstream` script: errors are one line on standard error and exit status 1."""
     try:
-        app()
+        with connections:
+            app()
     except MillstreamError as error:
         Output.error(f"{error.error_code}: {error.message}")
         sys.exit(1)
