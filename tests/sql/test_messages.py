@@ -323,3 +323,17 @@ def test_deep_nesting_is_an_error_and_no_crash() -> None:
 def test_long_conditions_are_not_deep() -> None:
     condition = " OR ".join(f"a = {i}" for i in range(3000))
     assert compile_program(f"{TABLE}CREATE VIEW v AS SELECT a FROM t WHERE {condition};").program is not None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT a FROM t WHERE ts > NOW() - INTERVAL 1 DAY AND a > 5",
+        "SELECT a FROM t WHERE ts BETWEEN NOW() - INTERVAL 1 DAY AND NOW()",
+        "SELECT p.a FROM t AS p JOIN t AS q ON p.a = q.a AND p.ts > NOW()",
+        "SELECT NOW() AS n",
+    ],
+)
+def test_filters_by_time_and_constants_are_not_inefficient(query: str) -> None:
+    text = f"CREATE TABLE t (a INT, ts TIMESTAMP); CREATE VIEW v AS {query};"
+    assert "Inefficient pattern" not in [kind for kind, _ in warnings_of(text)]

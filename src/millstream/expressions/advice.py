@@ -135,6 +135,13 @@ def _duplicate_keys(_: str, arguments: Sequence[Expression]) -> Advice | None:
     return None
 
 
+def _single(name: str, arguments: Sequence[Expression]) -> Advice | None:
+    """Choices among values where there is only one."""
+    if len(arguments) != 1:
+        return None
+    return Advice("unnecessary function call", f"Function '{name}' with a single argument returns that argument")
+
+
 _RULES: dict[str, Callable[[str, Sequence[Expression]], Advice | None]] = {
     **dict.fromkeys(("/", "%", "MOD"), _division),
     **dict.fromkeys(("CEIL", "CEILING", "FLOOR"), _rounding("Noop")),
@@ -142,6 +149,7 @@ _RULES: dict[str, Callable[[str, Sequence[Expression]], Advice | None]] = {
     **dict.fromkeys(("RLIKE", "NOT RLIKE", "REGEXP_REPLACE"), _pattern),
     **dict.fromkeys(("FORMAT_DATE", "FORMAT_TIME", "FORMAT_TIMESTAMP"), _format),
     **dict.fromkeys(("PARSE_DATE", "PARSE_TIME", "PARSE_TIMESTAMP"), _format),
+    **dict.fromkeys(("COALESCE", "GREATEST", "LEAST", "GREATEST_IGNORE_NULLS", "LEAST_IGNORE_NULLS"), _single),
     "CONVERT_TIMEZONE": _zones,
     "MAP": _duplicate_keys,
 }

@@ -25,6 +25,8 @@ _COUNTS = (
     "max_output_buffer_size_records", "max_output_buffer_time_millis",
 )  # fmt: skip
 _FORMATS = ("json", "csv", "avro", "parquet", "raw")
+_OTHERS = ("name", "transport", "format", "index", "labels", "start_after", "preprocessor", "postprocessor",
+           "skip_unused_columns")  # fmt: skip
 _FLAGS = ("paused", "enable_output_buffer", "send_snapshot", "soft_delete")
 
 
@@ -108,6 +110,7 @@ class _Parser:
 
     def _complete(self, entry: dict[str, Any]) -> dict[str, Any]:
         """The configuration with every default, in the API's order (api.md §11.3)."""
+        self._warn_of_unknown_keys(entry)
         for key in _COUNTS:
             count = entry.get(key)
             if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
@@ -139,6 +142,15 @@ class _Parser:
             if entry.get(key):
                 config[key] = True
         return config
+
+    def _warn_of_unknown_keys(self, entry: dict[str, Any]) -> None:
+        known = (*_OTHERS, *_COUNTS, *_FLAGS)
+        for key in entry.keys() - set(known):
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            shown = entry.get("name") or "<unnamed>"
+            text = f"Connector '{shown}' of {self.kind} '{self.relation}' has the unknown property '{key}'{hint}"
+            self.context.warn("Invalid configuration", text, self.value.value_span)
 
     def _transport(self, entry: dict[str, Any]) -> dict[str, Any]:
         transport = entry.get("transport")

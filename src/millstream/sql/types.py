@@ -5,7 +5,7 @@ from __future__ import annotations
 from millstream.sql.context import Context
 from millstream.sql.literals import interval_kind
 from millstream.sql.messages import Poisoned, SqlError, invalid, not_supported
-from millstream.sql.syntax import TypeName
+from millstream.sql.syntax import Identifier, TypeName
 from millstream.types import Field, Kind, SqlType
 from millstream.types.sql_type import MAX_DECIMAL_PRECISION, array, decimal, map_of, struct
 
@@ -36,11 +36,7 @@ def _resolve(name: TypeName, context: Context) -> SqlType:
     if kind == "MAP":
         return _map(name, context)
     if kind == "ROW":
-        fields = tuple(
-            Field(field.name, resolve_type(type_name, context, nullable=False), field.quoted)
-            for field, type_name in name.fields
-        )
-        return struct(fields)
+        return struct(resolve_fields(name.fields, context, nullable=False))
     if kind.startswith("INTERVAL_"):
         unit, _, to_unit = kind.removeprefix("INTERVAL_").partition("_")
         try:
@@ -62,6 +58,18 @@ def _resolve(name: TypeName, context: Context) -> SqlType:
     if kind in ("MULTISET", "UNSIGNED"):
         raise not_supported(f"Type {kind} not supported", name.span)
     return SqlType(Kind(kind))
+
+
+def resolve_fields(
+    written: tuple[tuple[Identifier, TypeName], ...], context: Context, *, nullable: bool
+) -> tuple[Field, ...]:
+    """The fields of a ROW or of a user-defined type; `nullable`: what holds where a field does not say."""
+    fields: list[Field] = []
+    for field, type_name in written:
+        if any(f.name == field.name for f in fields):
+            raise invalid(f"Field with name '{field.name}' already defined", field.span)
+        fields.append(Field(field.name, resolve_type(type_name, context, nullable=nullable), field.quoted))
+    return tuple(fields)
 
 
 def _user_type(name: TypeName, context: Context) -> SqlType:

@@ -19,6 +19,8 @@ _BUILT_IN = frozenset(
     """BOOLEAN TINYINT SMALLINT INTEGER BIGINT DECIMAL REAL DOUBLE CHAR VARCHAR BINARY VARBINARY DATE TIME TIMESTAMP
     UUID VARIANT GEOMETRY FLOAT UNSIGNED MULTISET NULL""".split()  # noqa: SIM905 - a table of words
 )
+#: The types that a size may follow
+_WITH_SIZE = ("DECIMAL", "CHAR", "VARCHAR", "BINARY", "VARBINARY", "TIME", "TIMESTAMP", "FLOAT")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 UNITS = {
     "YEARS": "YEAR", "MONTHS": "MONTH", "DAYS": "DAY", "HOURS": "HOUR", "MINUTES": "MINUTE", "SECONDS": "SECOND",
@@ -78,7 +80,7 @@ class TypeParser(Cursor):
             self.accept_any("INTEGER", "INT")
             return TypeName(self.since(start), "INTEGER UNSIGNED")
         arguments: tuple[int, ...] = ()
-        if self.at("("):
+        if self.at("(") and word in _WITH_SIZE:
             arguments = self.parenthesised(self.integer)
         if word in _INTEGERS and self.accept("UNSIGNED"):
             word += " UNSIGNED"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from millstream.sql.context import Context
-from millstream.sql.messages import SqlError, invalid
+from millstream.sql.messages import SqlError
 from millstream.sql.statements.registry import check_new_name, compiles
 from millstream.sql.syntax import CreateType
-from millstream.sql.types import resolve_type
-from millstream.types import Field
+from millstream.sql.types import resolve_fields, resolve_type
 from millstream.types.sql_type import struct
 
 
@@ -26,11 +25,4 @@ def create_type(statement: CreateType, context: Context) -> None:
             raise SqlError(text, statement.type.span)
         context.catalog.types[name] = resolve_type(statement.type, context)
         return
-    seen: set[str] = set()
-    fields = []
-    for field, type_name in statement.fields:
-        if field.name in seen:
-            raise invalid(f"Field with name '{field.name}' already defined", field.span)
-        seen.add(field.name)
-        fields.append(Field(field.name, resolve_type(type_name, context), field.quoted))
-    context.catalog.types[name] = struct(tuple(fields))
+    context.catalog.types[name] = struct(resolve_fields(statement.fields, context, nullable=True))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
+from millstream.expressions.nodes import Call, Expression
+from millstream.plan.nodes import Column, Filter, Join, JoinKind, Plan, Scan, Schema, Values
 from millstream.plan.program import Property, View
 from millstream.plan.rules import optimize
-from millstream.plan.walk import calls_function, nodes, uses_now
+from millstream.plan.walk import calls_function, expressions_of, nodes, uses_now
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
 from millstream.sql.context import Context
@@ -48,6 +49,9 @@ def create_view(statement: CreateView, context: Context) -> None:
     if not _scans(plan):
         text = f"View '{name}' does not depend on any input data"
         context.warn("View is constant", text, statement.name.span)
+    if _scans(plan) and any(_recomputed_by_time(node) for node in nodes(plan)):
+        text = "NOW() expression is used in a pattern that could require expensive computations"
+        context.warn("Inefficient pattern", text, statement.name.span)
     context.places[name] = statement.name.span
     context.catalog.views[name] = View(
         name,
@@ -130,6 +134,25 @@ def _joins_by_time(plan: Plan) -> bool:
     if not isinstance(plan, Join) or plan.kind is JoinKind.INNER or plan.residual is None:
         return False
     return calls_function(plan.residual, "NOW")
+
+
+def _recomputed_by_time(plan: Plan) -> bool:
+    """Whether every row may change whenever time passes: NOW() is used in other ways than to compare something that
+    does not depend on it."""
+    if isinstance(plan, Values):
+        return False
+    conditions = isinstance(plan, Filter | Join)
+    return any(not (conditions and _filters_by_time(e)) for e in expressions_of(plan) if calls_function(e, "NOW"))
+
+
+def _filters_by_time(condition: Expression) -> bool:
+    """Whether a condition that depends on time compares times with it, so that rows come and go once."""
+    if not isinstance(condition, Call):
+        return False
+    late = [calls_function(argument, "NOW") for argument in condition.arguments]
+    if condition.name == "AND":
+        return all(_filters_by_time(a) for a, now in zip(condition.arguments, late, strict=True) if now)
+    return condition.name in ("<", "<=", ">", ">=", "=") and sum(late) == 1
 
 
 def _scans(plan: Plan) -> bool:

@@ -6,6 +6,7 @@ from millstream.expressions.aggregates import is_aggregate
 from millstream.expressions.registry import is_scalar_function
 from millstream.sql.messages import SqlError
 from millstream.sql.syntax import Identifier
+from millstream.sql.window_calls import WINDOW_ONLY
 
 
 def check_relation_name(name: Identifier, kind: str) -> None:
@@ -13,6 +14,6 @@ def check_relation_name(name: Identifier, kind: str) -> None:
     text = name.name
     if text.lower() in ("user", "now") or text.lower().startswith("feldera"):
         raise SqlError(f"Name '{text}' is reserved for the system", name.span, error_type="Reserved name")
-    if kind == "table" and (is_scalar_function(text) or is_aggregate(text)):
+    if kind == "table" and (is_scalar_function(text) or is_aggregate(text) or text.upper() in WINDOW_ONLY):
         message = f"Table '{text}' has the same name as a predefined function"
         raise SqlError(message, name.span, error_type="Reserved name")
