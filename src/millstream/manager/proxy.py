@@ -82,6 +82,10 @@ class Proxy:
         #: Set when the server ends: endless answers end with it.
         self.closing = asyncio.Event()
 
+    def credentials(self, p: Pipeline) -> dict[str, str]:
+        """The header that the pipeline's process wants to see."""
+        return {TOKEN_HEADER: self._tokens.of(p.deployment_id or "")}
+
     async def send(
         self,
         to: Target,
@@ -94,11 +98,10 @@ class Proxy:
         Raises `PipelineInteractionUnreachable` and what `require_deployed` raises.
         """
         process = require_deployed(to.pipeline)
-        token = self._tokens.of(to.pipeline.deployment_id or "")
         request = self._client.build_request(
             method,
             f"http://127.0.0.1:{process['port']}/",
-            headers=[*(headers or ()), (TOKEN_HEADER.encode(), token.encode())],
+            headers=[*(headers or ()), *((k.encode(), v.encode()) for k, v in self.credentials(to.pipeline).items())],
             content=content,
             timeout=httpx.Timeout(to.timeout_s, connect=CONNECT_TIMEOUT_S),
             extensions={"target": to.target.encode("ascii")},
