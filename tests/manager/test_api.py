@@ -18,10 +18,10 @@ from tests.manager.support import compiled, failed, new_pipeline, running, stopp
 def test_create_read_list_delete(http: Http) -> None:
     made = http.post(PREFIX, json={"name": "p", "program_code": "-- x", "tags": ["a"], "runtime_config": None})
     assert made.status_code == 201
-    assert len(made.json()) == 37
+    assert len(made.json()) == 38
     assert made.json()["platform_version"] == API_VERSION
     got = http.get(f"{PREFIX}/p")
-    assert len(got.json()) == 40
+    assert len(got.json()) == 41
     assert got.headers["cache-control"] == "no-cache"
     assert http.get(f"{PREFIX}/p?selector=status").json().keys() < got.json().keys()
     assert [p["name"] for p in http.get(PREFIX).json()] == ["p"]

@@ -91,6 +91,14 @@ def test_a_program_edit_starts_compilation_anew() -> None:
     assert compiled(after).refresh_version == 6
 
 
+def test_python_code_is_a_program_field() -> None:
+    after = patch(READY, udf_python="def f(): ...")
+    assert (after.version, after.program_version, after.program_status) == (2, 2, "Pending")
+    assert patch(after, udf_python=None) == after
+    again = edits.edit_pipeline(after, edits.parse_post_put(PostPutBody(name="p", program_code="")), "1", LATER)
+    assert (again.udf_python, again.program_version) == ("", 3)
+
+
 def test_a_runtime_edit_keeps_the_compiled_program() -> None:
     after = patch(READY, runtime_config={"workers": 2})
     assert (after.version, after.program_version, after.refresh_version) == (2, 1, 4)
@@ -138,10 +146,10 @@ def test_the_configurations_are_checked_after_the_name() -> None:
 
 def test_answers_have_the_keys_of_their_selector() -> None:
     for p in (READY, running(READY), stopped(READY)):
-        assert len(selected_info(p, "all")) == 40
+        assert len(selected_info(p, "all")) == 41
         assert len(selected_info(p, "status")) == 33
         assert len(selected_info(p, "status_with_connectors")) == 34
-        assert len(pipeline_info(p)) == 37
+        assert len(pipeline_info(p)) == 38
         assert len(pipeline_event(p, "e", LATER)) == 13
     assert selected_info(running(READY), "status_with_connectors")["connectors"] == {"num_errors": 0}
     assert not any("process" in key or "token" in key for key in selected_info(running(READY), "all"))

@@ -43,7 +43,7 @@ def reopened(path: Path) -> list[Pipeline]:
 def test_pipelines_survive_a_restart_field_by_field(store: Store, path: Path) -> None:
     made = [
         new_pipeline("a", "1", tags=["x", "y"], description="dä", runtime_config={"dev_tweaks": {"k": [1, None]}}),
-        running(compiled(new_pipeline("b", "2", program_code="-- täxt\n", udf_toml="t"))),
+        running(compiled(new_pipeline("b", "2", program_code="-- täxt\n", udf_toml="t", udf_python="def f(): ...\n"))),
         replace(stopped(compiled(new_pipeline("c", "3"))), deployment_error={"message": "m", "details": None}),
     ]
     for p in made:
@@ -187,3 +187,18 @@ def test_migration_gives_the_tables_that_the_code_expects(path: Path) -> None:
     for table in metadata.sorted_tables:
         assert {c["name"] for c in found.get_columns(table.name)} == {c.name for c in table.columns}
     engine.dispose()
+
+
+def test_a_database_without_python_code_is_migrated(path: Path) -> None:
+    engine = open_database(path)
+    store = Store(engine)
+    made = store.insert(new_pipeline())
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE pipelines DROP COLUMN udf_python")
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+    store.close()
+    assert reopened(path) == [made]
+    store = Store(open_database(path))
+    store.apply("p", lambda p: replace(p, udf_python="def f(): ..."))
+    store.close()
+    assert reopened(path)[0].udf_python == "def f(): ..."

@@ -12,13 +12,13 @@ from millstream import udf
 from millstream.sql.compile import compile_program
 from millstream.udf.describe import inspect_source
 from millstream.udf.library import (
-    UNCHECKED,
     Library,
     SourceError,
     described,
     description,
     library_of,
     load_source,
+    unchecked,
 )
 
 SQL = "CREATE TABLE t (a INT); CREATE FUNCTION f(a INT) RETURNS INT; CREATE VIEW v AS SELECT f(a) AS x FROM t;"
@@ -148,10 +148,10 @@ def test_compiling_calls_nothing() -> None:
 
 
 def test_a_first_look_at_a_program_needs_no_code() -> None:
-    result = compile_program(SQL, udf=UNCHECKED)
+    result = compile_program(SQL, udf=unchecked(""))
     assert result.program is not None
     assert result.external == ("f",)
-    assert compile_program("CREATE TABLE t (a INT);", udf=UNCHECKED).external == ()
+    assert compile_program("CREATE TABLE t (a INT);", udf=unchecked("")).external == ()
 
 
 def test_equal_programs_over_equal_source_have_equal_plans() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -15,6 +16,7 @@ import typer
 
 from millstream.cli.client import Client, path
 from millstream.cli.render import Output
+from millstream.cli.udf_file import UdfFile, read_udf, udf_file
 from millstream.errors import MillstreamError
 
 POLL_S = 0.1
@@ -230,12 +232,14 @@ def _connector_stats(client: Client, pipeline: str, relation: str, name: str) ->
 def create(
     pipeline: Name,
     file: Annotated[typer.FileText, typer.Argument(help="The SQL program.")],
+    udf: UdfFile = None,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = None,
 ) -> None:
     """Create a pipeline from a SQL file, or replace its program."""
     client = Client(server, api_key)
-    body = {"name": pipeline, "program_code": file.read()}
+    code = read_udf(udf_file(Path(file.name), udf))
+    body = {"name": pipeline, "program_code": file.read(), "udf_python": code}
     client.send("PUT", path("pipelines", pipeline), body)
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from millstream.errors import MillstreamError
+
 UdfFile = Annotated[
     Path | None,
     typer.Option(
@@ -24,3 +26,11 @@ def udf_file(program: Path, given: Path | None) -> Path | None:
         return given
     beside = program.with_suffix(".udf.py") if program.name else program
     return beside if beside.is_file() else None
+
+
+def read_udf(path: Path | None) -> str:
+    """The text of the file, or nothing. Raises MillstreamError."""
+    try:
+        return "" if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise MillstreamError("IoError", f"cannot read '{path}': {failure}") from None

@@ -55,16 +55,25 @@ class Worker:
         async with self._lock:
             await self._ready_process()
 
-    async def check(self, text: str, *, dataflow: bool = False, baseline: str | None = None) -> CompileOutcome:
+    async def check(
+        self,
+        text: str,
+        *,
+        udf_python: str | None = None,
+        dataflow: bool = False,
+        baseline: tuple[str, str] | None = None,
+    ) -> CompileOutcome:
         """Check a program; on request with its graph, and with what differs from the program `baseline`.
 
+        `udf_python`: the code of its Python functions; None: do not look at them. `baseline`: text and Python code.
         Raises `CompilerTimeout` and `WorkerLost`; the worker is gone then, and on cancellation.
         """
         async with self._lock:
             process = await self._ready_process()
             answer: dict[str, Any] | None = None
             try:
-                body = orjson.dumps({"text": text, "dataflow": dataflow, "baseline": baseline})
+                request = {"text": text, "udf_python": udf_python, "dataflow": dataflow, "baseline": baseline}
+                body = orjson.dumps(request)
                 async with asyncio.timeout(self.timeout_s):
                     assert process.stdin is not None
                     process.stdin.write(LENGTH.pack(len(body)) + body)
@@ -246,7 +255,7 @@ class Compiler:
         self._job = _Job(p.id, p.program_version)
         try:
             for attempt in (1, 2):
-                self._working = asyncio.create_task(self.worker.check(p.program_code))
+                self._working = asyncio.create_task(self.worker.check(p.program_code, udf_python=p.udf_python))
                 try:
                     return await self._working
                 except asyncio.CancelledError:

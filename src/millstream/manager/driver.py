@@ -171,6 +171,7 @@ class Driver:
             "pipeline_id": p.id,
             "pipeline_name": p.name,
             "program_code": p.program_code,
+            "udf_python": p.udf_python,
             "runtime_config": p.runtime_config,
             "initial": (p.deployment_initial or "Running").lower(),
             "deployment_id": p.deployment_id,

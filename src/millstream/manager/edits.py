@@ -30,7 +30,7 @@ NAME_DESCRIPTION = (
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]")
 _TAG = re.compile(r"[a-zA-Z0-9 ._/|\\:=-]+")
 
-PROGRAM_FIELDS = ("program_code", "udf_rust", "udf_toml", "program_config", "platform_version")
+PROGRAM_FIELDS = ("program_code", "udf_rust", "udf_toml", "udf_python", "program_config", "platform_version")
 CORE_FIELDS = ("name", "runtime_config", *PROGRAM_FIELDS)
 
 
@@ -45,6 +45,7 @@ class PostPutBody(msgspec.Struct, kw_only=True):
     program_config: Any = None
     udf_rust: str | None = None
     udf_toml: str | None = None
+    udf_python: str | None = None
 
 
 class PatchBody(msgspec.Struct, kw_only=True):
@@ -58,6 +59,7 @@ class PatchBody(msgspec.Struct, kw_only=True):
     program_config: Any = None
     udf_rust: str | None = None
     udf_toml: str | None = None
+    udf_python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Edit:
     program_config: dict[str, Any] | None = None
     udf_rust: str | None = None
     udf_toml: str | None = None
+    udf_python: str | None = None
     platform_version: str | None = None
 
 
@@ -99,6 +102,7 @@ def parse_post_put(body: PostPutBody) -> Edit:
         program_config=program_config,
         udf_rust=body.udf_rust or "",
         udf_toml=body.udf_toml or "",
+        udf_python=body.udf_python or "",
     )
 
 
@@ -115,6 +119,7 @@ def parse_patch(body: PatchBody) -> Edit:
         program_config=None if body.program_config is None else normalise_program_config(body.program_config),
         udf_rust=body.udf_rust,
         udf_toml=body.udf_toml,
+        udf_python=body.udf_python,
     )
 
 
@@ -150,6 +155,7 @@ def create(edit: Edit, pipeline_id: str, platform_version: str, now: str) -> Pip
         program_code=edit.program_code,
         udf_rust=edit.udf_rust or "",
         udf_toml=edit.udf_toml or "",
+        udf_python=edit.udf_python or "",
         program_config=edit.program_config,
         program_status_since=now,
         resources_status_since=now,

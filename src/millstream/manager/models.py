@@ -54,6 +54,7 @@ class Pipeline:
     tags: tuple[str, ...] = ()
     udf_rust: str = ""
     udf_toml: str = ""
+    udf_python: str = ""
     version: int = 1
     program_version: int = 1
     refresh_version: int = 1
@@ -142,13 +143,14 @@ def _bootstrap(p: Pipeline) -> dict[str, Any]:
 
 
 def pipeline_info(p: Pipeline) -> dict[str, Any]:
-    """The answer of create and update (`PipelineInfo`, 37 keys)."""
+    """The answer of create and update (`PipelineInfo`, 38 keys: Feldera's and `udf_python`)."""
     return {
         **_common(p),
         "runtime_config": p.runtime_config,
         "program_code": p.program_code,
         "udf_rust": p.udf_rust,
         "udf_toml": p.udf_toml,
+        "udf_python": p.udf_python,
         "program_error": p.program_error,
         "program_info": p.program_info,
         "deployment_resources_status_details": p.resources_status_details,
@@ -156,7 +158,7 @@ def pipeline_info(p: Pipeline) -> dict[str, Any]:
 
 
 def selected_info(p: Pipeline, selector: Selector) -> dict[str, Any]:
-    """The answer of GET for a selector: 40 keys for `all`, 33 for `status` (plus `connectors` if known)."""
+    """The answer of GET for a selector: 41 keys for `all`, 33 for `status` (plus `connectors` if known)."""
     if selector == "all":
         return {**pipeline_info(p), **_bootstrap(p)}
     info = {**_common(p), **_bootstrap(p)}

@@ -37,6 +37,7 @@ pipelines = Table(
     _json("tags"),
     Column("udf_rust", Text, nullable=False),
     Column("udf_toml", Text, nullable=False),
+    Column("udf_python", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     Column("program_version", Integer, nullable=False),
     Column("refresh_version", Integer, nullable=False),
@@ -92,7 +93,13 @@ def _create(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+def _add_udf_python(connection: Connection) -> None:
+    columns = {row.name for row in connection.exec_driver_sql("PRAGMA table_info(pipelines)")}
+    if "udf_python" not in columns:  # `_create` makes tables as they are now
+        connection.exec_driver_sql("ALTER TABLE pipelines ADD COLUMN udf_python TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_udf_python)
 
 
 def migrate(engine: Engine) -> None:

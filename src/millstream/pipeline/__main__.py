@@ -8,6 +8,7 @@ token that requests must carry: unlike arguments and environment, no other user 
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import socket
@@ -43,6 +44,8 @@ def main() -> None:
         sys.exit("the line with the token is missing on standard input")
     spec = msgspec.json.decode(Path(path).read_bytes(), type=Spec)
     os.environ.update(spec.runtime_config.get("env") or {})
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)  # what functions of users print appears among the log lines
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s: %(message)s", force=True
     )

@@ -21,6 +21,7 @@ import msgspec
 import orjson
 import pyarrow as pa
 
+from millstream import no_pandas
 from millstream.errors import MillstreamError
 from millstream.pipeline.adhoc import AdhocEngine, datafusion_module
 from millstream.pipeline.controller import Controller
@@ -29,6 +30,7 @@ from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.time_series import TimeSeries
 from millstream.plan.program import Program, Table
 from millstream.sql.compile import compile_program
+from millstream.udf.library import NO_LIBRARY, Library, SourceError, load_source
 from millstream.zset.hashing import random_seeds
 
 log = logging.getLogger("millstream.pipeline")
@@ -47,6 +49,7 @@ class Spec(msgspec.Struct, frozen=True):
     initial: str
     deployment_id: str
     directory: str
+    udf_python: str = ""
 
 
 def write_atomically(path: Path, content: dict[str, Any]) -> None:
@@ -108,7 +111,7 @@ class Host:
             datafusion_module()  # loads in this thread what the first ad-hoc query would otherwise wait for
 
     def _build(self) -> Ready:
-        result = compile_program(self.spec.program_code)
+        result = compile_program(self.spec.program_code, udf=self._library())
         if result.program is None:
             texts = "\n".join(m.message for m in result.messages if not m.warning)
             raise MillstreamError(
@@ -127,6 +130,17 @@ class Host:
             return controller.insert(table.name, changes_from_table(table, rows))
 
         return Ready(result.program, controller, AdhocEngine(result.program, insert), TimeSeries(controller))
+
+    def _library(self) -> Library:
+        """The code of the program's Python functions."""
+        if not self.spec.udf_python.strip():
+            return NO_LIBRARY
+        no_pandas.allow()
+        try:
+            return load_source(self.spec.udf_python)
+        except SourceError as error:
+            text = f"the code of functions cannot be loaded: {error.message}"
+            raise MillstreamError("InitializationError", text, {"error": error.message}, 500) from None
 
     def fail(self, error: MillstreamError) -> None:
         """Record a fatal error and end the process soon."""

@@ -65,8 +65,11 @@ class Library:
 
 #: For programs without UDF source.
 NO_LIBRARY = Library()
-#: For a first look at the SQL of a program, before its UDF source is executed.
-UNCHECKED = Library(checked=False)
+
+
+def unchecked(source: str) -> Library:
+    """What stands for a module with this source while it has not been executed: all declarations suit it."""
+    return Library(fingerprint=_fingerprint(source), checked=False)
 
 
 def load_source(source: str, label: str = LABEL) -> Library:
@@ -85,9 +88,8 @@ def load_source(source: str, label: str = LABEL) -> Library:
         line = line_of(error, filename)
         place = label if line is None else f"{label}, line {line}"
         raise SourceError(f"{place}: {describe_error(error)}", _snippet(source, line)) from None
-    fingerprint = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
     namespace = {name: value for name, value in vars(module).items() if not name.startswith("__")}
-    return Library(_items(namespace), namespace, label, filename, fingerprint)
+    return Library(_items(namespace), namespace, label, filename, _fingerprint(source))
 
 
 def library_of(namespace: Mapping[str, Any]) -> Library:
@@ -101,12 +103,16 @@ def described(items: Mapping[str, Mapping[str, Any]], source: str) -> Library:
         name: Item(**{**item, "types": None if item["types"] is None else tuple(item["types"])})
         for name, item in items.items()
     }
-    return Library(found, fingerprint=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest())
+    return Library(found, fingerprint=_fingerprint(source))
 
 
 def description(library: Library) -> dict[str, dict[str, Any]]:
     """What `described` takes."""
     return {name: asdict(item) for name, item in library.items.items()}
+
+
+def _fingerprint(source: str) -> str:
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # ---- errors of Python --------------------------------------------------------------------------------------------

@@ -22,14 +22,16 @@ class ValidateBody(msgspec.Struct, kw_only=True):
     """Body of /validate_program."""
 
     program_code: str
+    udf_python: str | None = None
     ir: bool = False
     runtime_version: str | None = None
 
 
 class DiffBody(msgspec.Struct, kw_only=True):
-    """Body of /diff; without a program, the pipeline's own is compared with itself."""
+    """Body of /diff; what is absent is as it is in the pipeline."""
 
     program_code: str | None = None
+    udf_python: str | None = None
     runtime_version: str | None = None
 
 
@@ -48,7 +50,9 @@ async def _check(services: Services, text: str, runtime_version: str | None, **a
 async def validate_program(request: Request, services: Server) -> Response:
     """Compile a program without making a pipeline of it."""
     body = await decode_body(request, ValidateBody)
-    outcome = await _check(services, body.program_code, body.runtime_version, dataflow=body.ir)
+    outcome = await _check(
+        services, body.program_code, body.runtime_version, udf_python=body.udf_python or "", dataflow=body.ir
+    )
     answer: dict[str, Any]
     if outcome.system_error is not None:
         answer = {"SystemError": {"error": outcome.system_error}}
@@ -66,7 +70,9 @@ async def diff(p: Named, request: Request, services: Server) -> Response:
     if p.program_status != "Success":
         raise errors.program_not_compiled(p.name)
     text = p.program_code if body.program_code is None else body.program_code
-    outcome = await _check(services, text, body.runtime_version, baseline=p.program_code)
+    code = p.udf_python if body.udf_python is None else body.udf_python
+    baseline = (p.program_code, p.udf_python)
+    outcome = await _check(services, text, body.runtime_version, udf_python=code, baseline=baseline)
     if outcome.system_error is not None:
         raise errors.new_program_failed(outcome.system_error)
     if outcome.differences is None:
