@@ -51,8 +51,14 @@ def test_rows_enter_a_temporal_filter_when_their_time_comes():
     running.step(batch([(1, 10), (3, 30)], -1), 25)
     assert running.view == {(2, 20): 1}
     assert running.step({}, 35) == 0
-    assert running.step({}, 5) == 1
-    assert running.view == {}
+
+
+def test_the_clock_does_not_go_back():
+    running = Running(Filter(E.schema, E, PAST))
+    running.step(batch([(1, 10)]), 15)
+    assert running.step({}, 5) == 0
+    running.step(batch([(2, 12)]), 5)
+    assert running.view == {(1, 10): 1, (2, 12): 1}
 
 
 def test_changes_at_an_unchanged_time_are_incremental():

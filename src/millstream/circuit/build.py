@@ -28,6 +28,7 @@ from millstream.operators.lateness import Lateness, LatenessOperator
 from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
 from millstream.operators.set_operations import SetOperator
+from millstream.operators.temporal import TemporalOperator
 from millstream.operators.topk import TopKOperator
 from millstream.operators.union import UnionOperator
 from millstream.operators.unnest import UnnestOperator
@@ -56,6 +57,7 @@ from millstream.plan.nodes import (
 )
 from millstream.plan.program import ERROR_VIEW, Delay, Program, View
 from millstream.plan.recursion import NotMonotoneError, Recursion, external_name, levelled, split
+from millstream.plan.temporal import required_guards, split_guards
 from millstream.plan.walk import reads_relation
 from millstream.types import SqlType, arrow_type
 from millstream.zset.hashing import Seeds
@@ -172,12 +174,7 @@ class _Builder:
         if order is not None and order == tuple(range(len(plan.input.schema))):
             return source
         if any(uses_now(e) for e in plan.expressions):
-            return self._node(
-                "project",
-                plan.expressions,
-                (source,),
-                lambda: VolatileOperator(ProjectOperator(plan.expressions, self.seeds), _types(plan.input), self.seeds),
-            )
+            return self._node("project", plan.expressions, (source,), lambda: self._timed_project(plan))
         append_only = self.nodes[source].append_only
         return self._node(
             "project",
@@ -189,14 +186,25 @@ class _Builder:
 
     def _filter(self, predicate: Expression, source: int, types: tuple[pa.DataType, ...]) -> int:
         if uses_now(predicate):
-            return self._node(
-                "filter",
-                predicate,
-                (source,),
-                lambda: VolatileOperator(FilterOperator(predicate, self.seeds), types, self.seeds),
-            )
+            return self._node("filter", predicate, (source,), lambda: self._timed_filter(predicate, types))
         append_only = self.nodes[source].append_only
         return self._node("filter", predicate, (source,), lambda: FilterOperator(predicate, self.seeds), append_only)
+
+    def _timed_project(self, plan: Project) -> Operator:
+        guarded = split_guards(plan.expressions, len(plan.input.schema))
+        if guarded is None:
+            return VolatileOperator(ProjectOperator(plan.expressions, self.seeds), _types(plan.input), self.seeds)
+        project = ProjectOperator(guarded.expressions, self.seeds)
+        return TemporalOperator(project, guarded.guards, (), self.seeds)
+
+    def _timed_filter(self, predicate: Expression, types: tuple[pa.DataType, ...]) -> Operator:
+        width = len(types)
+        guarded = split_guards([predicate], width)
+        if guarded is None:
+            return VolatileOperator(FilterOperator(predicate, self.seeds), types, self.seeds)
+        (condition,) = guarded.expressions
+        chosen = FilterOperator(condition, self.seeds, range(width))
+        return TemporalOperator(chosen, guarded.guards, required_guards(condition, width), self.seeds)
 
     def _values(self, plan: Values) -> int:
         types = tuple(column.type for column in plan.schema)

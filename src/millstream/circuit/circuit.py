@@ -86,6 +86,7 @@ class Circuit:
     program: Program
     seeds: Seeds = DEFAULT_SEEDS
     _started: bool = field(default=False, init=False)
+    _now_us: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         program = self.program
@@ -108,11 +109,14 @@ class Circuit:
         self._schemas.update((view.name, view.schema) for view in program.views)
 
     def step(self, changes: Mapping[str, Sequence[ChangeBatch]], now_us: int | None = None) -> StepResult:
-        """Applies the changes, by table name, as one step at time `now_us`.
+        """Applies the changes, by table name, as one step at time `now_us`. A time before that of the last step
+        counts as the same: the clock of a program does not go back.
 
         The first step, which may have no changes, also makes constant views and global aggregates appear.
         Raises EvaluationError (the circuit is then unusable) and MillstreamError for unknown tables.
         """
+        if now_us is not None:
+            now_us = self._now_us = now_us if self._now_us is None else max(now_us, self._now_us)
         context = EvaluationContext(now_us)
         nodes = self._graph.nodes
         deltas: list[Delta | None] = [None] * len(nodes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from millstream.expressions.evaluate import EvaluationContext, compile_predicate
@@ -12,11 +14,12 @@ from millstream.zset.hashing import Seeds
 
 
 class FilterOperator(Operator):
-    """Keeps the rows of the delta for which `predicate` is TRUE."""
+    """Keeps the rows of the delta for which `predicate` is TRUE; of them the columns `kept` (None: all)."""
 
     kind = "filter"
 
-    def __init__(self, predicate: Expression, seeds: Seeds) -> None:
+    def __init__(self, predicate: Expression, seeds: Seeds, kept: Sequence[int] | None = None) -> None:
+        self._kept = kept
         self._evaluate = compile_predicate(predicate)
         self._seeds = seeds
 
@@ -28,4 +31,5 @@ class FilterOperator(Operator):
 
     def _keep(self, delta: Delta, context: EvaluationContext) -> Delta:
         positions = np.flatnonzero(self._evaluate(delta.columns, delta.num_rows, context))
-        return delta if len(positions) == delta.num_rows else delta.take(positions)
+        kept = delta if self._kept is None else delta.select(self._kept)
+        return kept if len(positions) == delta.num_rows else kept.take(positions)

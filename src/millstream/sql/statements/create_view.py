@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from millstream.expressions.nodes import Call, Expression
-from millstream.plan.nodes import Column, Filter, Join, JoinKind, Plan, Scan, Schema, Values
+from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
 from millstream.plan.program import Property, View
 from millstream.plan.rules import optimize
+from millstream.plan.temporal import split_guards
 from millstream.plan.walk import calls_function, expressions_of, nodes, uses_now
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
@@ -49,7 +49,7 @@ def create_view(statement: CreateView, context: Context) -> None:
     if not _scans(plan):
         text = f"View '{name}' does not depend on any input data"
         context.warn("View is constant", text, statement.name.span)
-    if _scans(plan) and any(_recomputed_by_time(node) for node in nodes(plan)):
+    if _scans(plan) and any(_recomputes(node) for node in nodes(plan)):
         text = "NOW() expression is used in a pattern that could require expensive computations"
         context.warn("Inefficient pattern", text, statement.name.span)
     context.places[name] = statement.name.span
@@ -136,23 +136,12 @@ def _joins_by_time(plan: Plan) -> bool:
     return calls_function(plan.residual, "NOW")
 
 
-def _recomputed_by_time(plan: Plan) -> bool:
-    """Whether every row may change whenever time passes: NOW() is used in other ways than to compare something that
-    does not depend on it."""
-    if isinstance(plan, Values):
+def _recomputes(plan: Plan) -> bool:
+    """Whether a node evaluates all its rows again whenever the time moves."""
+    expressions = expressions_of(plan)
+    if not plan.inputs or not any(calls_function(e, "NOW") for e in expressions):
         return False
-    conditions = isinstance(plan, Filter | Join)
-    return any(not (conditions and _filters_by_time(e)) for e in expressions_of(plan) if calls_function(e, "NOW"))
-
-
-def _filters_by_time(condition: Expression) -> bool:
-    """Whether a condition that depends on time compares times with it, so that rows come and go once."""
-    if not isinstance(condition, Call):
-        return False
-    late = [calls_function(argument, "NOW") for argument in condition.arguments]
-    if condition.name == "AND":
-        return all(_filters_by_time(a) for a, now in zip(condition.arguments, late, strict=True) if now)
-    return condition.name in ("<", "<=", ">", ">=", "=") and sum(late) == 1
+    return split_guards(expressions, sum(len(child.schema) for child in plan.inputs)) is None
 
 
 def _scans(plan: Plan) -> bool:
