@@ -19,6 +19,7 @@ from millstream.sql.dialect import union
 from millstream.sql.literals import bind_constant, interval_kind, interval_literal, interval_of, unit_length
 from millstream.sql.messages import SqlError, invalid, not_yet
 from millstream.sql.scope import Scope, ScopeColumn
+from millstream.sql.stars import expand_star
 from millstream.sql.syntax import (
     ArrayExpression,
     Between,
@@ -186,7 +187,10 @@ def _interval(node: IntervalLiteral, env: Environment) -> Expression:
 
 @binds_expression(RowExpression)
 def _row(node: RowExpression, env: Environment) -> Expression:
-    return call("ROW", env.bind_all(node.items), node.span)
+    items: list[Expression] = []
+    for item in node.items:
+        items += [value for _, value in expand_star(item, env)] if isinstance(item, Star) else [env.bind(item)]
+    return call("ROW", items, node.span)
 
 
 @binds_expression(ArrayExpression)

@@ -266,9 +266,18 @@ class TableAlias(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Hint(Node):
+    """`name(arguments)` in `/*+ ... */`; `arguments` None: no parentheses."""
+
+    name: Identifier
+    arguments: tuple[Identifier, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class TableReference(Node):
     name: Name
     alias: TableAlias | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +313,44 @@ class Join(Node):
     using: tuple[Identifier, ...] = ()
     condition: Node | None = None
     match_condition: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PivotValue(Node):
+    """A value of the axes of PIVOT, as it is written, and its alias."""
+
+    constants: tuple[Node, ...]
+    text: str
+    alias: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot(Node):
+    source: Node
+    measures: tuple[SelectItem, ...]
+    axes: tuple[Name, ...]
+    values: tuple[PivotValue, ...]
+    alias: TableAlias | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpivotColumns(Node):
+    """An entry of the list of UNPIVOT: the columns that become measures, and constants for the axes, if given."""
+
+    names: tuple[Name, ...]
+    constants: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpivot(Node):
+    """`nulls`: rows whose measures are all NULL stay."""
+
+    source: Node
+    nulls: bool
+    measures: tuple[Identifier, ...]
+    axes: tuple[Identifier, ...]
+    columns: tuple[UnpivotColumns, ...]
+    alias: TableAlias | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +398,7 @@ class Select(Node):
     having: Node | None = None
     qualify: Node | None = None
     windows: tuple[tuple[Identifier, Window], ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

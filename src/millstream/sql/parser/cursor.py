@@ -8,8 +8,9 @@ from typing import TypeVar
 from millstream.plan.program import Span
 from millstream.sql.dialect import Token, TokenKind, union
 from millstream.sql.messages import SqlError
+from millstream.sql.parser.hints import hints_between
 from millstream.sql.source import Source
-from millstream.sql.syntax import Identifier, Name
+from millstream.sql.syntax import Hint, Identifier, Name
 
 T = TypeVar("T")
 
@@ -86,6 +87,11 @@ class Cursor:
                 raise self.error(expected=f'"{word}"')
             token = self.advance()
         return token
+
+    def hints(self) -> tuple[Hint, ...]:
+        """The hints between the last token read and the next one."""
+        start = self.tokens[self.index - 1].end + 1 if self.index else 0
+        return hints_between(self.source, start, self.token.start)
 
     # ---- composite readers ----
 

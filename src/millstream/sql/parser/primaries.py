@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from millstream.sql.dialect import Token, TokenKind, decode_unicode, union
+from millstream.sql.parser.calls import CallParser
 from millstream.sql.parser.cursor import RESERVED
-from millstream.sql.parser.types import TypeParser
 from millstream.sql.syntax import (
     Argument,
     ArrayExpression,
@@ -14,19 +14,15 @@ from millstream.sql.syntax import (
     CastExpression,
     Constant,
     Exists,
-    Frame,
     FunctionCall,
     Identifier,
     IntervalLiteral,
-    Lambda,
     MapExpression,
     Node,
     RowExpression,
-    SortItem,
     Star,
     Subquery,
     TableArgument,
-    Window,
 )
 
 _PREFIX_LITERALS = ("DATE", "TIME", "TIMESTAMP", "UUID", "REAL", "DOUBLE", "DECIMAL")
@@ -38,24 +34,11 @@ _UNIT_FIRST = ("TIMESTAMPADD", "TIMESTAMPDIFF", "DATEDIFF", "DATE_PART")
 _UNIT_LAST = ("DATE_TRUNC", "TIMESTAMP_TRUNC", "TIME_TRUNC")
 
 
-class PrimaryParser(TypeParser):
-    """Adds `primary`. `expression`, `additive` and `query` come from the classes below in the chain."""
-
-    def expression(self) -> Node:
-        raise NotImplementedError
+class PrimaryParser(CallParser):
+    """Adds `primary`. `additive` comes from the classes below in the chain."""
 
     def additive(self) -> Node:
         raise NotImplementedError
-
-    def query(self) -> Node:
-        raise NotImplementedError
-
-    def at_query(self) -> bool:
-        """Whether a query starts here, behind any number of opening parentheses."""
-        distance = 0
-        while self.peek(distance).upper == "(":
-            distance += 1
-        return self.peek(distance).upper in ("SELECT", "VALUES", "WITH")
 
     def primary(self) -> Node:
         token = self.token
@@ -249,10 +232,34 @@ class PrimaryParser(TypeParser):
 
     def _row(self) -> Node:
         start = self.advance().span
-        self.expect("(")
-        items = self.comma_list(self.expression)
-        self.expect(")")
+        items = self.parenthesised(self._row_item)
         return RowExpression(self.since(start), items)
+
+    def _row_item(self) -> Node:
+        item = self.expression()
+        return self.star_modifiers(item) if isinstance(item, Star) else item
+
+    def star_modifiers(self, star: Star) -> Star:
+        """EXCLUDE, EXCEPT and REPLACE behind a star."""
+        exclude: tuple[Identifier, ...] = ()
+        replace: tuple[tuple[Node, Identifier], ...] = ()
+        while True:
+            if self.at("EXCLUDE", "(") or self.at("EXCEPT", "("):
+                self.advance()
+                exclude = self.parenthesised(self._excluded)
+            elif self.at("REPLACE", "("):
+                self.advance()
+                replace = self.parenthesised(self._replacement)
+            else:
+                return Star(self.since(star.span), star.qualifier, exclude, replace)
+
+    def _excluded(self) -> Identifier:
+        return self.name().parts[-1]
+
+    def _replacement(self) -> tuple[Node, Identifier]:
+        expression = self.expression()
+        self.expect("AS")
+        return expression, self.identifier()
 
     def _extract(self) -> Node:
         name = self._function_name()
@@ -338,137 +345,6 @@ class PrimaryParser(TypeParser):
         arguments = self.parenthesised(self._argument)
         return FunctionCall(self.since(name.span), name, arguments)
 
-    # ---- calls ----
-
-    def _function_name(self) -> Identifier:
-        token = self.advance()
-        if token.kind is TokenKind.QUOTED:
-            return Identifier(token.span, token.text, True)
-        return Identifier(token.span, token.text.lower())
-
-    def _call(self) -> Node:
-        name = self._function_name()
-        self.expect("(")
-        distinct, star = False, False
-        arguments: tuple[Argument, ...] = ()
-        order: tuple[SortItem, ...] = ()
-        nulls: str | None = None
-        if self.at("*", ")"):
-            self.advance()
-            star = True
-        elif not self.at(")"):
-            distinct = self.accept("DISTINCT")
-            if not distinct:
-                self.accept("ALL")
-            arguments = self.comma_list(self._argument)
-            nulls = self._nulls_treatment()
-            if self.accept("ORDER", "BY"):
-                order = self.sort_list()
-        self.expect(")")
-        return self._finish(name, arguments, star=star, distinct=distinct, order=order, nulls=nulls)
-
-    def _argument(self) -> Argument:
-        start = self.token.span
-        if self._at_lambda():
-            function = self._lambda()
-            return Argument(function.span, function)
-        if self.at_name() and self.peek().upper == "=>":
-            name = self.identifier()
-            self.advance()
-            value = self.expression()
-            return Argument(self.since(start), value, name)
-        if self.at_query() and not self.at("("):
-            value = self.query()
-            return Argument(self.since(start), Subquery(self.since(start), value))
-        value = self.expression()
-        return Argument(value.span, value)
-
-    def _nulls_treatment(self) -> str | None:
-        word = self.accept_any("IGNORE", "RESPECT")
-        if word is not None:
-            self.expect("NULLS")
-        return word
-
-    def _finish(
-        self,
-        name: Identifier,
-        arguments: tuple[Argument, ...],
-        options: tuple[str, ...] = (),
-        *,
-        star: bool = False,
-        distinct: bool = False,
-        order: tuple[SortItem, ...] = (),
-        nulls: str | None = None,
-    ) -> FunctionCall:
-        """The clauses that may follow a call: IGNORE NULLS, WITHIN DISTINCT, FILTER, OVER."""
-        nulls = self._nulls_treatment() or nulls
-        within = self.parenthesised(self.expression) if self.accept("WITHIN", "DISTINCT") else ()
-        condition: Node | None = None
-        if self.accept("FILTER"):
-            self.expect("(")
-            self.expect("WHERE")
-            condition = self.expression()
-            self.expect(")")
-        nulls = self._nulls_treatment() or nulls
-        over = self.window() if self.accept("OVER") else None
-        span = self.since(name.span)
-        return FunctionCall(span, name, arguments, options, star, distinct, condition, order, nulls, over, within)
-
-    def window(self) -> Window:
-        """After OVER, or after `WINDOW w AS`: a name or a specification."""
-        start = self.token.span
-        if not self.at("("):
-            return Window(start, self.identifier())
-        self.advance()
-        name = None
-        if self.at_name() and not self.at_any("PARTITION", "ORDER", "RANGE", "ROWS"):
-            name = self.identifier()
-        partition = self.comma_list(self.expression) if self.accept("PARTITION", "BY") else ()
-        order = self.sort_list() if self.accept("ORDER", "BY") else ()
-        frame = self._frame() if self.at_any("RANGE", "ROWS") else None
-        self.expect(")")
-        return Window(self.since(start), name, partition, order, frame)
-
-    def _frame(self) -> Frame:
-        token = self.advance()
-        if self.accept("BETWEEN"):
-            low = self._bound()
-            self.expect("AND")
-            high = self._bound()
-        else:
-            low, high = self._bound(), ("CURRENT ROW", None)
-        exclude = False
-        if self.accept("EXCLUDE"):
-            exclude = True
-            while not self.at(")"):
-                self.advance()
-        return Frame(self.since(token.span), token.upper, low, high, exclude)
-
-    def _bound(self) -> tuple[str, Node | None]:
-        if self.accept("CURRENT", "ROW"):
-            return "CURRENT ROW", None
-        offset = None if self.accept("UNBOUNDED") else self.expression()
-        direction = self.accept_any("PRECEDING", "FOLLOWING")
-        if direction is None:
-            raise self.error(expected='"PRECEDING"')
-        return ("UNBOUNDED " if offset is None else "") + direction, offset
-
-    def sort_list(self) -> tuple[SortItem, ...]:
-        return self.comma_list(self._sort_item)
-
-    def _sort_item(self) -> SortItem:
-        expression = self.expression()
-        descending = self.accept("DESC")
-        if not descending:
-            self.accept("ASC")
-        nulls_first = not descending
-        if self.accept("NULLS"):
-            word = self.accept_any("FIRST", "LAST")
-            if word is None:
-                raise self.error(expected='"FIRST"')
-            nulls_first = word == "FIRST"
-        return SortItem(self.since(expression.span), expression, descending, nulls_first)
-
     # ---- names, stars, lambdas ----
 
     def _name_or_star(self) -> Node:
@@ -480,29 +356,6 @@ class PrimaryParser(TypeParser):
             self.index += 2
             return Star(self.since(start), name.parts)
         return name
-
-    def _at_lambda(self) -> bool:
-        if self.peek().upper == "->":
-            return self.at_name()
-        if not self.at("("):
-            return False
-        distance = 1
-        while self.peek(distance).kind in (TokenKind.WORD, TokenKind.QUOTED) or self.peek(distance).upper == ",":
-            distance += 1
-        return self.peek(distance).upper == ")" and self.peek(distance + 1).upper == "->"
-
-    def _lambda(self) -> Lambda:
-        start = self.token.span
-        parameters: tuple[Identifier, ...] = ()
-        if self.accept("("):
-            if not self.at(")"):
-                parameters = self.comma_list(self.identifier)
-            self.expect(")")
-        else:
-            parameters = (self.identifier(),)
-        self.expect("->")
-        body = self.expression()
-        return Lambda(self.since(start), parameters, body)
 
 
 _FORMS: dict[str, Callable[[PrimaryParser], Node]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millstream.sql.dialect import TokenKind, union
-from millstream.sql.parser.expressions import ExpressionParser
+from millstream.sql.parser.pivots import PivotParser
 from millstream.sql.syntax import (
     CommonTable,
     DerivedTable,
@@ -35,7 +35,7 @@ _NOT_ALIASES = frozenset(
 )
 
 
-class QueryParser(ExpressionParser):
+class QueryParser(PivotParser):
     """Adds `query`."""
 
     def query(self) -> Node:
@@ -145,6 +145,7 @@ class QueryParser(ExpressionParser):
 
     def _select(self) -> Select:
         start = self.expect("SELECT").span
+        hints = self.hints()
         distinct = False
         distinct_on: tuple[Node, ...] = ()
         if self.accept("DISTINCT"):
@@ -163,7 +164,7 @@ class QueryParser(ExpressionParser):
             windows = self.comma_list(self._named_window)
         qualify = self.expression() if self.accept("QUALIFY") else None
         span = self.since(start)
-        return Select(span, items, distinct, distinct_on, source, where, group, having, qualify, windows)
+        return Select(span, items, distinct, distinct_on, source, where, group, having, qualify, windows, hints)
 
     def _named_window(self) -> tuple[Identifier, Window]:
         name = self.identifier()
@@ -173,7 +174,7 @@ class QueryParser(ExpressionParser):
     def _select_item(self) -> SelectItem:
         expression = self.expression()
         if isinstance(expression, Star):
-            expression = self._star_modifiers(expression)
+            expression = self.star_modifiers(expression)
             return SelectItem(expression.span, expression)
         alias = self._column_alias()
         return SelectItem(self.since(expression.span), expression, alias)
@@ -186,27 +187,6 @@ class QueryParser(ExpressionParser):
         if explicit or self.at_name():
             return self.identifier()
         return None
-
-    def _star_modifiers(self, star: Star) -> Star:
-        exclude: tuple[Identifier, ...] = ()
-        replace: tuple[tuple[Node, Identifier], ...] = ()
-        while True:
-            if self.at("EXCLUDE", "(") or self.at("EXCEPT", "("):
-                self.advance()
-                exclude = self.parenthesised(self._excluded)
-            elif self.at("REPLACE", "("):
-                self.advance()
-                replace = self.parenthesised(self._replacement)
-            else:
-                return Star(self.since(star.span), star.qualifier, exclude, replace)
-
-    def _excluded(self) -> Identifier:
-        return self.name().parts[-1]
-
-    def _replacement(self) -> tuple[Node, Identifier]:
-        expression = self.expression()
-        self.expect("AS")
-        return expression, self.identifier()
 
     def _group(self) -> GroupBy:
         start = self.expect("GROUP", "BY").span
@@ -303,8 +283,8 @@ class QueryParser(ExpressionParser):
         return Join(self.since(left.span), kind, left, right, natural, using, condition, match)
 
     def _table(self) -> Node:
-        table = self._table_primary()
-        if self.at_any("PIVOT", "UNPIVOT", "MATCH_RECOGNIZE", "TABLESAMPLE") and self.peek().upper != ",":
+        table = self.pivoted(self._table_primary())
+        if self.at_any("MATCH_RECOGNIZE", "TABLESAMPLE") and self.peek().upper != ",":
             start = self.token.span
             what = self.advance().upper
             while not self.at("("):
@@ -319,7 +299,7 @@ class QueryParser(ExpressionParser):
             self.advance()
             items = self.parenthesised(self.expression)
             ordinality = self.accept("WITH", "ORDINALITY")
-            alias = self._table_alias()
+            alias = self.table_alias()
             return UnnestTable(self.since(start), items, ordinality, alias)
         if self.at("LATERAL"):
             self.advance()
@@ -328,7 +308,7 @@ class QueryParser(ExpressionParser):
             self.expect("(")
             query = self.query()
             self.expect(")")
-            alias = self._table_alias()
+            alias = self.table_alias()
             return DerivedTable(self.since(start), query, alias, lateral=True)
         if self.at("TABLE", "("):
             self.index += 2
@@ -336,13 +316,14 @@ class QueryParser(ExpressionParser):
             self.expect(")")
             if not isinstance(call, FunctionCall):
                 raise self.error()
-            alias = self._table_alias()
+            alias = self.table_alias()
             return TableFunction(self.since(start), call, alias)
         if self.at("("):
             return self._parenthesised_table()
         name = self.name()
-        alias = self._table_alias()
-        return TableReference(self.since(start), name, alias)
+        hints = self.hints()
+        alias = self.table_alias()
+        return TableReference(self.since(start), name, alias, hints)
 
     def _parenthesised_table(self) -> Node:
         start = self.token.span
@@ -352,7 +333,7 @@ class QueryParser(ExpressionParser):
             query = self.query()
             if self.at(")"):
                 self.advance()
-                alias = self._table_alias()
+                alias = self.table_alias()
                 return DerivedTable(self.since(start), query, alias)
             self.index = mark
         self.expect("(")
@@ -360,7 +341,7 @@ class QueryParser(ExpressionParser):
         self.expect(")")
         return table
 
-    def _table_alias(self) -> TableAlias | None:
+    def table_alias(self) -> TableAlias | None:
         explicit = self.accept("AS")
         if not explicit and (not self.at_name() or self.token.upper in _NOT_ALIASES):
             return None

@@ -19,6 +19,7 @@ from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
 from millstream.sql.messages import Poisoned, invalid, not_yet
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.asof import bind_asof_join
+from millstream.sql.queries.hints import check_table_hints
 from millstream.sql.queries.lateral import bind_lateral
 from millstream.sql.queries.select import condition
 from millstream.sql.queries.unnest import bind_unnest
@@ -65,6 +66,7 @@ def scan(name: Name, env: QueryEnvironment) -> Plan:
 
 @binds_relation(TableReference)
 def _table(node: TableReference, env: QueryEnvironment) -> tuple[Plan, Scope]:
+    check_table_hints(node, env)
     return aliased(scan(node.name, env), node.alias, node.name.parts[-1].name)
 
 

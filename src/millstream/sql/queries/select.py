@@ -25,9 +25,11 @@ from millstream.sql.catalog import derived_column
 from millstream.sql.dialect import union
 from millstream.sql.messages import NO_SPAN, invalid
 from millstream.sql.queries.grouping import bind_grouping, grouping_sets
+from millstream.sql.queries.hints import check_select_hints
 from millstream.sql.queries.subqueries import Rewrite, placed_subqueries, semi_join
 from millstream.sql.queries.windows import build_windows, rewrite_request
 from millstream.sql.scope import Scope
+from millstream.sql.stars import expand_star
 from millstream.sql.syntax import (
     Constant,
     Exists,
@@ -79,6 +81,7 @@ def bind_ordered_select(
     if select.source is not None:
         plan, scope = env.bind_relation(select.source)
         scope = scope.inside(env.outer)
+    check_select_hints(select, env)
     base = Environment(env, scope)
     if select.where is not None:
         plan = filtered(plan, select.where, replace(base, clause="WHERE"))
@@ -202,7 +205,7 @@ def _bind_items(select: Select, env: Environment) -> tuple[list[Item], dict[str,
     aliases: dict[str, Alias] = {}
     for written in select.items:
         if isinstance(written.expression, Star):
-            items.extend(_expand_star(written.expression, select, env))
+            items.extend(Item(column, value) for column, value in expand_star(written.expression, env))
             continue
         bound = replace(env, aliases=dict(aliases)).bind(written.expression)
         items.append(Item(_column_of(written, len(items), bound.type), bound))
@@ -220,39 +223,6 @@ def _column_of(written: SelectItem, position: int, sql_type: SqlType) -> Column:
     if isinstance(expression, FieldAccess):
         return derived_column(expression.field.name, sql_type)
     return derived_column(f"EXPR${position}", sql_type)
-
-
-def _expand_star(star: Star, select: Select, env: Environment) -> list[Item]:
-    relation = star.qualifier[-1].name if star.qualifier else None
-    if relation is not None and relation not in env.scope.relations:
-        raise invalid(f"Unknown identifier '{relation}'", star.qualifier[-1].span)
-    if select.source is None:
-        raise invalid("SELECT * requires a FROM clause", star.span)
-    columns = env.scope.star(relation)
-    names = {c.name for c in columns}
-    for excluded in star.exclude:
-        if excluded.name not in names:
-            raise invalid(f"SELECT * EXCLUDE/EXCEPT list contains unknown column(s): {excluded.name}", excluded.span)
-    excluded_names = {e.name for e in star.exclude}
-    replaced: dict[str, Expression] = {}
-    for expression, name in star.replace:
-        if name.name not in names:
-            raise invalid(f"SELECT * REPLACE list contains unknown column(s): {name.name}", name.span)
-        replaced[name.name] = env.bind(expression)
-    items = []
-    for column in columns:
-        if column.name in excluded_names:
-            continue
-        if column.name in replaced:
-            expression_bound = replaced[column.name]
-        else:
-            shown = f"{column.relation}.{column.name}" if column.relation else column.name
-            env.references.setdefault(column.index, (shown, star.span))
-            expression_bound = ColumnRef(column.type, column.index)
-        items.append(Item(Column(column.name, expression_bound.type, column.case_sensitive), expression_bound))
-    if not items:
-        raise invalid("SELECT * EXCLUDE/EXCEPT list cannot exclude all columns", star.span)
-    return items
 
 
 def _unique(items: list[Item]) -> list[Item]:
