@@ -122,12 +122,16 @@ class Queries:
 
     def _windows(self, depth: int, kinds: Sequence[str], outer: Values) -> str:
         source, columns = self._from(depth)
+        places = len(kinds) + 1
+        one = self._chance.randrange(places)  # a second function that tells equal rows apart could pair them otherwise
         items = [
-            self._window(columns, kind) if self._chance.random() < 0.7 else self._value(columns, kind) for kind in kinds
+            self._window(columns, kind, i == one) if self._chance.random() < 0.7 else self._value(columns, kind)
+            for i, kind in enumerate(kinds)
         ]
         text = f"SELECT {self._items(items)} FROM {source}{self._where(columns, outer, depth)}"
         if self._chance.random() < 0.3:
-            text += f" QUALIFY {self._window(columns, NUMBER).text} {self._chance.choice(('<=', '=', '<'))} 2"
+            number = self._window(columns, NUMBER, one == places - 1).text
+            text += f" QUALIFY {number} {self._chance.choice(('<=', '=', '<'))} 2"
         return text
 
     # ---- FROM and WHERE ----
@@ -244,7 +248,8 @@ class Queries:
         )
         return Value(f"CAST({call}{condition} AS BIGINT)", NUMBER)
 
-    def _window(self, columns: Values, kind: str) -> Value:
+    def _window(self, columns: Values, kind: str, by_row: bool) -> Value:
+        """`by_row`: the function may give equal rows different values."""
         partition = ""
         if self._chance.random() < 0.6:
             partition = f"PARTITION BY {self._column_value(columns).text} "
@@ -253,20 +258,20 @@ class Queries:
         everything = f"{partition}ORDER BY {', '.join(total)}"
         way = self._chance.random()
         if kind == NUMBER and way < 0.4:
-            rank = self._chance.choice(("ROW_NUMBER", "RANK", "DENSE_RANK"))
+            rank = "ROW_NUMBER" if by_row else self._chance.choice(("RANK", "DENSE_RANK"))
             order = everything if rank == "ROW_NUMBER" else f"{partition}ORDER BY {total[0]}"
             return Value(f"{rank}() OVER ({order})", NUMBER)
         value = self._value(columns, kind)
-        if way < 0.55:
+        if by_row and way < 0.7:
             offset = self._chance.choice(("", ", 2", f", 1, {self._literal(kind).text}"))
             return Value(f"{self._chance.choice(('LAG', 'LEAD'))}({value.text}{offset}) OVER ({everything})", kind)
-        if way < 0.65:
+        if way < 0.5:
             return Value(f"FIRST_VALUE({value.text}) OVER ({everything})", kind)
-        return self._framed(columns, kind, partition, everything)
+        rows = f"({everything} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)"
+        return self._framed(columns, kind, partition, [rows] if by_row else ["()", f"({partition})"])
 
-    def _framed(self, columns: Values, kind: str, partition: str, everything: str) -> Value:
+    def _framed(self, columns: Values, kind: str, partition: str, frames: list[str]) -> Value:
         key = self._column(columns, NUMBER)
-        frames = ["()", f"({partition})", f"({everything} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)"]
         if key is not None:
             ordered = f"{partition}ORDER BY {key.text} {self._direction()}"
             frames += [f"({ordered})", f"({ordered} RANGE BETWEEN 1 PRECEDING AND CURRENT ROW)"]

@@ -25,6 +25,7 @@ from millstream.operators.filter import FilterOperator
 from millstream.operators.hop import HopOperator
 from millstream.operators.join import JoinOperator
 from millstream.operators.lateness import Lateness, LatenessOperator
+from millstream.operators.ordering import Variants, variants_of
 from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
 from millstream.operators.set_operations import SetOperator
@@ -98,6 +99,10 @@ def uses_now(expression: Expression) -> bool:
 
 def _types(plan: Plan) -> tuple[pa.DataType, ...]:
     return tuple(arrow_type(column.type) for column in plan.schema)
+
+
+def _variants(plan: Plan) -> Variants:
+    return variants_of(column.type for column in plan.schema)
 
 
 @dataclass
@@ -284,7 +289,9 @@ class _Builder:
                 "aggregate",
                 (plan.group, plan.calls),
                 inputs,
-                lambda: AggregateOperator(_types(plan.input), plan.group, plan.calls, append_only, seeds),
+                lambda: AggregateOperator(
+                    _types(plan.input), plan.group, plan.calls, append_only, seeds, _variants(plan.input)
+                ),
             )
         if isinstance(plan, Distinct):
             return self._node("distinct", (), inputs, lambda: DistinctOperator(seeds), append_only)
@@ -305,6 +312,7 @@ class _Builder:
                     plan.left_time,
                     plan.right_time,
                     seeds,
+                    _variants(plan.right),
                 ),
             )
         if isinstance(plan, Window):
@@ -312,7 +320,9 @@ class _Builder:
                 "window",
                 (plan.partition, plan.keys, plan.calls),
                 inputs,
-                lambda: WindowOperator(_types(plan.input), plan.partition, plan.keys, plan.calls, seeds),
+                lambda: WindowOperator(
+                    _types(plan.input), plan.partition, plan.keys, plan.calls, seeds, _variants(plan.input)
+                ),
             )
         assert isinstance(plan, TopK), plan
         return self._node(
@@ -320,7 +330,14 @@ class _Builder:
             (plan.partition, plan.keys, plan.limit, plan.offset),
             inputs,
             lambda: TopKOperator(
-                _types(plan.input), plan.partition, plan.keys, plan.limit, plan.offset, append_only, seeds
+                _types(plan.input),
+                plan.partition,
+                plan.keys,
+                plan.limit,
+                plan.offset,
+                append_only,
+                seeds,
+                _variants(plan.input),
             ),
         )
 

@@ -24,6 +24,7 @@ from millstream.operators.accumulators.repeated import NewValues, OnePerKey
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.kernels import sum_weights
+from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.delta import Delta
@@ -59,6 +60,7 @@ class AggregateOperator(Operator):
         calls: Sequence[AggregateCall],
         append_only: bool,
         seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
     ) -> None:
         self.initial = not group
         self._group = tuple(group)
@@ -67,7 +69,7 @@ class AggregateOperator(Operator):
         self._rows: Integers = np.zeros(64, np.int64)
         self._live = 0
         self._emitted = False
-        self._factory = AccumulatorFactory(types, group, append_only, seeds)
+        self._factory = AccumulatorFactory(types, group, append_only, seeds, variants)
         self._calls = [_Call(call, self._factory, seeds) for call in calls]
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, validity
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
-from millstream.operators.ordering import sort_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, sort_codes
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.ordered import order_rows
 from millstream.plan.nodes import SortKey
@@ -53,7 +53,9 @@ class AsofJoinOperator(Operator):
         left_time: int,
         right_time: int,
         seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
     ) -> None:
+        self._variants = variants
         self._right_types = tuple(right_types)
         self._left_keys = tuple(left_keys)
         self._right_keys = tuple(right_keys)
@@ -121,14 +123,18 @@ class AsofJoinOperator(Operator):
         return self._joined(delta, candidates, self._match(delta, touched.groups, candidates, 0))
 
     def _candidates(self, pool: Delta, groups: Integers, weights: tuple[Weights, ...]) -> _Candidates:
-        ordered = order_rows(pool, groups, (SortKey(self._right_time, False, True),), weights, range(len(pool.columns)))
+        ordered = order_rows(
+            pool, groups, (SortKey(self._right_time, False, True),), weights, range(len(pool.columns)), self._variants
+        )
         return _Candidates(pool, ordered.rows, groups[ordered.rows], ordered.weights)
 
     def _match(self, left: Delta, groups: Integers, candidates: _Candidates, source: int) -> Integers:
         """For each left row the candidate that it is matched with, -1 for none."""
         present = np.flatnonzero(candidates.weights[source] > 0)
         times = candidates.pool.columns[self._right_time].take(pa.array(candidates.rows[present]))
-        codes = sort_codes(pa.concat_arrays([times, left.columns[self._left_time]]))
+        codes = sort_codes(
+            pa.concat_arrays([times, left.columns[self._left_time]]), self._variants.get(self._right_time)
+        )
         all_groups = np.concatenate((candidates.groups[present], groups))
         is_left = np.repeat([False, True], (len(present), left.num_rows))
         # The sort is stable and candidates are in order already; at equal times they come before left rows.

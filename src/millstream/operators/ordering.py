@@ -3,16 +3,21 @@
 `word_codes` maps values of at most 64 bits to codes that mean the same everywhere, so they can be kept as state, and
 `from_word_codes` maps them back. `sort_codes` gives ranks within one array for every type, nested ones included; NULL
 is smallest there. Floats: -0.0 = 0.0, NaN is greatest. Strings compare by code point, which is UTF-8 byte order.
+
+Arrow types say all that is needed, except of VARIANTs, which are texts (types/variant.py). `Variants` are the columns
+of a relation that have some in them, with their SQL types; those are ranked as expressions rank them. (Sort keys that
+are VARIANTs themselves come with a column of bytes to sort by: plan/rules/order_variants.py.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millstream.expressions.ranks import ranks
 from millstream.operators.arrays import (
     Integers,
     Mask,
@@ -25,10 +30,20 @@ from millstream.operators.arrays import (
     validity,
 )
 from millstream.plan.nodes import SortKey
+from millstream.types import SqlType
+from millstream.types.variant import has_variant
 from millstream.zset.hashing import list_children
+
+Variants = Mapping[int, SqlType]
+NO_VARIANTS: Variants = {}
 
 _TOP = np.uint64(1 << 63)
 _MAX_WORD_DIGITS = 18
+
+
+def variants_of(types: Iterable[SqlType]) -> Variants:
+    """Which columns of these types have VARIANTs in them."""
+    return {i: t for i, t in enumerate(types) if has_variant(t)}
 
 
 def has_word_codes(data_type: pa.DataType) -> bool:
@@ -71,8 +86,11 @@ def from_word_codes(data_type: pa.DataType, codes: Words, valid: Mask | None = N
     return fixed_array(data_type, (codes ^ _TOP).view(np.int64), valid)
 
 
-def sort_codes(column: pa.Array) -> Words:
-    """Codes in the order of the values, NULL smallest, comparable within this array only. O(n log n)."""
+def sort_codes(column: pa.Array, variant: SqlType | None = None) -> Words:
+    """Codes in the order of the values, NULL smallest, comparable within this array only. `variant`: the SQL type of a
+    column with VARIANTs in it. O(n log n)."""
+    if variant is not None:
+        return ranks(column, variant).astype(np.uint64)
     codes = _codes_of_values(column)
     valid = validity(column)
     if valid is None:
@@ -80,19 +98,20 @@ def sort_codes(column: pa.Array) -> Words:
     return dense_ranks([valid.astype(np.uint64), np.where(valid, codes, np.uint64(0))])
 
 
-def row_codes(columns: Sequence[pa.Array], num_rows: int) -> Words:
+def row_codes(columns: Sequence[pa.Array], num_rows: int, variants: Variants = NO_VARIANTS) -> Words:
     """Codes in the lexicographic order of whole rows; equal rows have equal codes."""
-    if len(columns) == 1:
-        return sort_codes(columns[0])
-    return dense_ranks([sort_codes(column) for column in columns]) if columns else np.zeros(num_rows, np.uint64)
+    if not columns:
+        return np.zeros(num_rows, np.uint64)
+    codes = [sort_codes(column, variants.get(i)) for i, column in enumerate(columns)]
+    return codes[0] if len(codes) == 1 else dense_ranks(codes)
 
 
-def key_words(columns: Sequence[pa.Array], keys: Sequence[SortKey]) -> list[Words]:
+def key_words(columns: Sequence[pa.Array], keys: Sequence[SortKey], variants: Variants = NO_VARIANTS) -> list[Words]:
     """Words that sort rows by `keys`, the first one deciding."""
     words: list[Words] = []
     for key in keys:
         column = columns[key.column]
-        codes = sort_codes(column)
+        codes = sort_codes(column, variants.get(key.column))
         valid = validity(column)
         if valid is not None:
             words.append((valid if key.nulls_first else ~valid).astype(np.uint64))

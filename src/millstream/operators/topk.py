@@ -26,7 +26,7 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
 from millstream.operators.kernels import best_codes, sum_weights
-from millstream.operators.ordering import key_words, sort_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
 from millstream.zset.consolidate import consolidate
@@ -62,7 +62,9 @@ class TopKOperator(Operator):
         offset: int,
         append_only: bool,
         seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
     ) -> None:
+        self._variants = variants
         self._partition = tuple(partition)
         self._keys = tuple(keys)
         self._start = offset
@@ -139,7 +141,7 @@ class TopKOperator(Operator):
         column = pa.concat_arrays([heads.delta.columns[key.column], delta.columns[key.column]])
         if column.null_count:
             return delta, groups
-        codes = sort_codes(column)
+        codes = sort_codes(column, self._variants.get(key.column))
         if key.descending:
             codes = ~codes
         split = heads.delta.num_rows
@@ -184,7 +186,7 @@ class TopKOperator(Operator):
     def _order(self, pool: Delta, partitions: Integers, weights: tuple[Weights, ...]) -> _Ordered:
         """Rows sorted by partition, keys and all columns, equal ones merged, those without any weight left out."""
         keys: list[Words] = [partitions.astype(np.uint64)]
-        keys += key_words(pool.columns, self._keys)
+        keys += key_words(pool.columns, self._keys, self._variants)
         order = np.lexsort(tuple(reversed(keys)))
         first = _differences(keys, order)
         if not first.all():
@@ -194,7 +196,7 @@ class TopKOperator(Operator):
             rows = order[places]
             positions = pa.array(rows)
             ties = [np.cumsum(first)[places].astype(np.uint64)]
-            ties += [sort_codes(pool.columns[c].take(positions)) for c in self._ties]
+            ties += [sort_codes(pool.columns[c].take(positions), self._variants.get(c)) for c in self._ties]
             settled = np.lexsort(tuple(reversed(ties)))
             order[places] = rows[settled]
             first[places] = _differences(ties, settled)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from millstream.operators.accumulators.base import Accumulator, GroupBatch
 from millstream.operators.arrays import Integers, Mask, Words, fixed_values
 from millstream.operators.kernels import best_codes, sum_weights
-from millstream.operators.ordering import from_word_codes, row_codes, word_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, from_word_codes, row_codes, word_codes
 from millstream.operators.slots import grown
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
@@ -244,7 +244,16 @@ class ValueExtreme(Accumulator):
     """MIN, MAX, ARG_MIN or ARG_MAX of any type: winners are rows of argument values, compared left to right, of which
     column `result` is the aggregate's value."""
 
-    def __init__(self, candidates: Candidates, result: int, minimum: bool, append_only: bool, seeds: Seeds) -> None:
+    def __init__(
+        self,
+        candidates: Candidates,
+        result: int,
+        minimum: bool,
+        append_only: bool,
+        seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
+    ) -> None:
+        self._variants = variants
         self._candidates = candidates
         self._result = result
         self._flip = np.uint64(0xFFFFFFFFFFFFFFFF if minimum else 0)
@@ -285,7 +294,7 @@ class ValueExtreme(Accumulator):
         return ValueUpdate(changed, pool[self._result], before, after)
 
     def _codes(self, columns: Sequence[pa.Array]) -> Words:
-        return row_codes(columns, len(columns[0])) ^ self._flip
+        return row_codes(columns, len(columns[0]), self._variants) ^ self._flip
 
     @staticmethod
     def _join_pools(first: Delta, second: Sequence[pa.Array]) -> tuple[pa.Array, ...]:

@@ -20,9 +20,9 @@ from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator, GroupBatch
 from millstream.operators.accumulators.binary_bits import binary_bits
 from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
-from millstream.operators.ordering import key_words, row_codes, sort_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, row_codes, sort_codes
 from millstream.plan.nodes import AggregateCall, SortKey
-from millstream.types import arrow_type
+from millstream.types import SqlType, arrow_type
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
@@ -54,7 +54,14 @@ class RecomputedUpdate:
 class Recomputed(Accumulator):
     """See the module."""
 
-    def __init__(self, call: AggregateCall, types: Sequence[pa.DataType], group: Sequence[int], seeds: Seeds) -> None:
+    def __init__(
+        self,
+        call: AggregateCall,
+        types: Sequence[pa.DataType],
+        group: Sequence[int],
+        seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
+    ) -> None:
         (self._argument,) = call.arguments
         self._filter = call.filter
         self._required = () if call.function == "ARRAY_AGG" else call.arguments
@@ -63,7 +70,7 @@ class Recomputed(Accumulator):
         if call.function == "ARRAY_AGG" and not call.distinct:
             ties = (*(key.column for key in call.order), *call.within) if call.within else tuple(range(len(types)))
         self._columns = (self._argument, *ties)
-        self._compute = _compute(call, self._columns, types[self._argument])
+        self._compute = _compute(call, self._columns, types[self._argument], variants)
         self._distinct = call.distinct
         key_types = [types[g] for g in group]
         self._width = len(key_types)
@@ -106,12 +113,13 @@ class Recomputed(Accumulator):
         return self._trace.nbytes
 
 
-def _compute(call: AggregateCall, columns: Sequence[int], argument: pa.DataType) -> Compute:
+def _compute(call: AggregateCall, columns: Sequence[int], argument: pa.DataType, variants: Variants) -> Compute:
+    variants = {i: variants[c] for i, c in enumerate(columns) if c in variants}
     if call.function == "ARRAY_AGG":
         keys = tuple(replace(key, column=columns.index(key.column)) for key in call.order)
-        return partial(_array, keys=keys, result=arrow_type(call.type))
+        return partial(_array, keys=keys, result=arrow_type(call.type), variants=variants)
     if call.function == "MODE":
-        return _mode
+        return partial(_mode, variant=variants.get(0))
     operations = {"BIT_AND": np.bitwise_and, "BIT_OR": np.bitwise_or, "BIT_XOR": np.bitwise_xor}
     operation = operations[call.function]
     if pa.types.is_large_binary(argument):
@@ -132,9 +140,14 @@ def _array(
     count: int,
     keys: Sequence[SortKey],
     result: pa.DataType,
+    variants: Variants,
 ) -> pa.Array:
-    words = key_words(columns, keys)
-    order = np.lexsort((row_codes(columns[1:] or columns, len(groups)), *reversed(words), groups))
+    words = key_words(columns, keys, variants)
+    if len(columns) > 1:
+        ties = row_codes(columns[1:], len(groups), {i - 1: t for i, t in variants.items() if i})
+    else:
+        ties = row_codes(columns, len(groups), variants)
+    order = np.lexsort((ties, *reversed(words), groups))
     positions = np.repeat(order, weights[order])
     lengths = np.zeros(count, np.int64)
     np.add.at(lengths, groups, weights)
@@ -142,9 +155,11 @@ def _array(
     return pa.LargeListArray.from_arrays(offsets, columns[0].take(pa.array(positions)), type=result)
 
 
-def _mode(groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int) -> pa.Array:
+def _mode(
+    groups: Integers, columns: Sequence[pa.Array], weights: Weights, count: int, variant: SqlType | None
+) -> pa.Array:
     """The most frequent value; of several, the smallest."""
-    order = np.lexsort((sort_codes(columns[0]), -weights, groups))
+    order = np.lexsort((sort_codes(columns[0], variant), -weights, groups))
     best = np.full(count, -1, np.int64)
     first = np.flatnonzero(np.diff(groups[order], prepend=-1))
     best[groups[order[first]]] = order[first]

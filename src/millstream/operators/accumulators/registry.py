@@ -14,7 +14,7 @@ from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
 from millstream.operators.accumulators.spread import SPREADS
 from millstream.operators.accumulators.sums import sum_accumulator
 from millstream.operators.accumulators.wide_spread import spread_accumulator
-from millstream.operators.ordering import has_word_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.hashing import Seeds
 
@@ -40,12 +40,20 @@ def handles_distinct(function: str) -> bool:
 class AccumulatorFactory:
     """Makes the accumulators of one aggregate operator; those that need the same candidates share them."""
 
-    def __init__(self, types: Sequence[pa.DataType], group: Sequence[int], append_only: bool, seeds: Seeds) -> None:
+    def __init__(
+        self,
+        types: Sequence[pa.DataType],
+        group: Sequence[int],
+        append_only: bool,
+        seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
+    ) -> None:
         self._types = tuple(types)
+        self._variants = variants
         self._group = tuple(group)
         self._append_only = append_only
         self._seeds = seeds
-        self.candidates: dict[tuple[tuple[int, ...], int | None], Candidates] = {}
+        self.candidates: dict[tuple[tuple[int, ...], int | None, tuple[int, ...]], Candidates] = {}
 
     def make(self, call: AggregateCall) -> Accumulator:
         """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
@@ -61,25 +69,28 @@ class AccumulatorFactory:
         if name in SPREADS:
             return spread_accumulator(name, arguments, self._types, call.filter, call.type)
         if name in RECOMPUTED:
-            return Recomputed(call, self._types, self._group, self._seeds)
+            return Recomputed(call, self._types, self._group, self._seeds, self._variants)
         raise MillstreamError("UnsupportedAggregate", f"Aggregate function {name} is not supported", {"function": name})
 
     def _extreme(self, call: AggregateCall) -> Accumulator:
         minimum = _EXTREMES[call.function]
         if call.function.startswith("ARG_"):
             value, by = call.arguments
-            candidates = self._candidates((by, value), (value,) if value != by else (), call.filter)
-            return ValueExtreme(candidates, 1, minimum, self._append_only, self._seeds)
-        candidates = self._candidates(call.arguments, (), call.filter)
+            candidates = self._candidates(call, (by, value), (value,) if value != by else ())
+            return self._value_extreme(candidates, 1, minimum)
+        candidates = self._candidates(call, call.arguments, ())
         if has_word_codes(candidates.value_types[0]):
             return WordExtreme(candidates, minimum, self._append_only)
-        return ValueExtreme(candidates, 0, minimum, self._append_only, self._seeds)
+        return self._value_extreme(candidates, 0, minimum)
 
-    def _candidates(
-        self, arguments: tuple[int, ...], nullable: tuple[int, ...], filter_column: int | None
-    ) -> Candidates:
-        key = (arguments, filter_column)
+    def _value_extreme(self, candidates: Candidates, result: int, minimum: bool) -> Accumulator:
+        arguments = enumerate(candidates.arguments)
+        variants = {i: self._variants[a] for i, a in arguments if a in self._variants}
+        return ValueExtreme(candidates, result, minimum, self._append_only, self._seeds, variants)
+
+    def _candidates(self, call: AggregateCall, arguments: tuple[int, ...], nullable: tuple[int, ...]) -> Candidates:
+        key = (arguments, call.filter, call.within)
         if key not in self.candidates:
             types = [self._types[a] for a in arguments]
-            self.candidates[key] = Candidates(types, arguments, nullable, filter_column, self._seeds)
+            self.candidates[key] = Candidates(types, arguments, nullable, call.filter, self._seeds)
         return self.candidates[key]

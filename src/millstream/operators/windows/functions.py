@@ -16,7 +16,7 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.sums import FloatSum, NarrowSum, WideSum, sum_accumulator
 from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.arrays import Integers, Mask, Words, decimal_words, fixed_values, validity
-from millstream.operators.ordering import sort_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, sort_codes
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.kernels import frame_floats, prefix_wide, sliding_extremes, subtract_wide
 from millstream.operators.windows.ordered import Segments
@@ -50,7 +50,9 @@ WindowFunction = Callable[[Partitions, Integers], pa.Array]
 """The values at the chosen rows, which ascend."""
 
 
-def compile_call(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds) -> WindowFunction:
+def compile_call(
+    call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds, variants: Variants = NO_VARIANTS
+) -> WindowFunction:
     """The function that computes `call`. MillstreamError if the aggregate is not supported."""
     name = call.function
     if name in ("ROW_NUMBER", "RANK", "DENSE_RANK"):
@@ -60,12 +62,12 @@ def compile_call(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds) -
     if name in ("FIRST_VALUE", "LAST_VALUE"):
         return lambda partitions, rows: _edge_value(call, partitions, rows)
     if name in ("MIN", "MAX"):
-        return lambda partitions, rows: _extreme(call, partitions, rows)
+        return lambda partitions, rows: _extreme(call, partitions, rows, variants)
     if name == "COUNT" and not (call.distinct and call.arguments):
         return lambda partitions, rows: pa.array(_counts(call, partitions, rows)[2])
     if name in ("SUM", "AVG") and not call.distinct:
         return _sum(call)
-    return _any_aggregate(call, types, seeds)
+    return _any_aggregate(call, types, seeds, variants)
 
 
 # ---- ranks and neighbours ----
@@ -126,11 +128,11 @@ def _counts(call: WindowCall, partitions: Partitions, rows: Integers) -> tuple[I
     return low, high, before[high] - before[low]
 
 
-def _extreme(call: WindowCall, partitions: Partitions, rows: Integers) -> pa.Array:
+def _extreme(call: WindowCall, partitions: Partitions, rows: Integers, variants: Variants) -> pa.Array:
     assert call.frame is not None
     low, high = partitions.frame(call.frame)
     column = partitions.columns[call.arguments[0]]
-    codes = sort_codes(column)
+    codes = sort_codes(column, variants.get(call.arguments[0]))
     if call.function == "MAX":
         codes = ~codes
     best = sliding_extremes(low[rows], high[rows], codes, _wanted(call, partitions))
@@ -166,7 +168,7 @@ def _halves(column: pa.Array, sql_type: SqlType) -> tuple[Words, Words]:
     return low, np.zeros_like(low) if sql_type.is_unsigned else np.uint64(0) - (low >> np.uint64(63))
 
 
-def _any_aggregate(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds) -> WindowFunction:
+def _any_aggregate(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds, variants: Variants) -> WindowFunction:
     """Each distinct frame becomes a group of a grouped aggregate. O(all frames)."""
     assert call.frame is not None
     frame = call.frame
@@ -174,7 +176,8 @@ def _any_aggregate(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds)
     filter_column = None if call.filter is None else call.filter + 1
     inner = AggregateCall(call.function, arguments, call.type, call.distinct, filter_column)
     all_types = (pa.int64(), *types)
-    AggregateOperator(all_types, (0,), (inner,), True, seeds)  # refuses what is not supported
+    variants = {column + 1: sql_type for column, sql_type in variants.items()}
+    AggregateOperator(all_types, (0,), (inner,), True, seeds, variants)  # refuses what is not supported
 
     def compute(partitions: Partitions, rows: Integers) -> pa.Array:
         low, high = (bound[rows] for bound in partitions.frame(frame))
@@ -186,7 +189,7 @@ def _any_aggregate(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds)
         positions = pa.array(np.repeat(low, sizes) + inside)
         frames = np.repeat(np.arange(len(sizes)), sizes)
         columns = (pa.array(frames), *(column.take(positions) for column in partitions.columns))
-        operator = AggregateOperator(all_types, (0,), (inner,), True, seeds)
+        operator = AggregateOperator(all_types, (0,), (inner,), True, seeds, variants)
         result = operator.step([Delta.inserts(columns)], EvaluationContext())
         at = np.full(len(sizes), -1, np.int64)
         if result is None:

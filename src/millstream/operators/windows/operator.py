@@ -22,7 +22,7 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
-from millstream.operators.ordering import has_word_codes, word_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.functions import Partitions, compile_call
@@ -50,11 +50,13 @@ class WindowOperator(Operator):
         keys: Sequence[SortKey],
         calls: Sequence[WindowCall],
         seeds: Seeds,
+        variants: Variants = NO_VARIANTS,
     ) -> None:
+        self._variants = variants
         self._width = len(types)
         self._partition = tuple(partition)
         self._keys = tuple(keys)
-        self._functions = [compile_call(call, types, seeds) for call in calls]
+        self._functions = [compile_call(call, types, seeds, variants) for call in calls]
         self._seeds = seeds
         self._frames = _range_frames(calls)
         shift = _bucket_shift(self._frames) if len(keys) == 1 and has_word_codes(types[keys[0].column]) else None
@@ -76,7 +78,12 @@ class WindowOperator(Operator):
         before = np.concatenate((old.weights, nothing[1]))
         change = np.concatenate((nothing[0], delta.weights))
         ordered = order_rows(
-            pool, np.concatenate((old_groups, groups)), self._keys, (before, change), range(self._width)
+            pool,
+            np.concatenate((old_groups, groups)),
+            self._keys,
+            (before, change),
+            range(self._width),
+            self._variants,
         )
         return self._difference(pool, ordered)
 

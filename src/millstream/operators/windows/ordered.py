@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from millstream.operators.arrays import Integers, Mask, Words
-from millstream.operators.ordering import key_words, sort_codes
+from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta, Weights
 
@@ -39,11 +39,16 @@ class Segments:
 
 
 def order_rows(
-    pool: Delta, partitions: Integers, keys: Sequence[SortKey], weights: Sequence[Weights], ties: Sequence[int]
+    pool: Delta,
+    partitions: Integers,
+    keys: Sequence[SortKey],
+    weights: Sequence[Weights],
+    ties: Sequence[int],
+    variants: Variants = NO_VARIANTS,
 ) -> Ordered:
     """The rows of `pool` by partition, keys and the columns `ties`; rows equal in all are one. O(n log n)."""
     leading = [partitions.astype(np.uint64)]
-    words = leading + key_words(pool.columns, keys)
+    words = leading + key_words(pool.columns, keys, variants)
     order = np.lexsort(tuple(reversed(words)))
     partition_first = _changes(leading, order)
     peer_first = partition_first | _changes(words[1:], order)
@@ -54,7 +59,7 @@ def order_rows(
         rows = order[tied]
         peers = np.cumsum(peer_first)[tied].astype(np.uint64)
         few = pool.take(rows)
-        codes = [peers, *(sort_codes(few.columns[c]) for c in ties)]
+        codes = [peers, *(sort_codes(few.columns[c], variants.get(c)) for c in ties)]
         inner = np.lexsort(tuple(reversed(codes)))
         order[tied] = rows[inner]
         distinct[tied] = _changes(codes, inner)
