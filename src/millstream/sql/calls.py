@@ -159,7 +159,8 @@ def _grouping(node: FunctionCall, env: Environment) -> Expression:
     if env.aggregates is None or env.in_aggregate:
         raise invalid("GROUPING operator may only occur in SELECT, HAVING or ORDER BY clause", node.span)
     if not node.arguments:
-        raise invalid("Invalid number of arguments to function 'GROUPING'. Was expecting 1 arguments", node.span)
+        name = node.name.name.upper()
+        raise invalid(f"Invalid number of arguments to function '{name}'. Was expecting 1 arguments", node.span)
     arguments = _positional(node, replace(env, in_aggregate=True))
     inputs = tuple(env.aggregates.input(argument) for argument in arguments)
     result = add_call(env.aggregates, AggregateCall("GROUPING", inputs, BIGINT.with_nullable(False)))

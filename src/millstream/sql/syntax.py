@@ -418,7 +418,7 @@ class SetOperation(Node):
 
 @dataclass(frozen=True, slots=True)
 class Ordered(Node):
-    """A query with ORDER BY, LIMIT, OFFSET. `order_all`: ORDER BY ALL."""
+    """A query with ORDER BY, LIMIT, OFFSET. `order_all`: ORDER BY ALL, whose direction is that of the one item."""
 
     query: Node
     order: tuple[SortItem, ...] = ()

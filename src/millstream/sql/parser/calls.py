@@ -141,7 +141,10 @@ class CallParser(TypeParser):
         return self.comma_list(self._sort_item)
 
     def _sort_item(self) -> SortItem:
-        expression = self.expression()
+        return self.sort_item(self.expression())
+
+    def sort_item(self, expression: Node) -> SortItem:
+        """`expression [ASC | DESC] [NULLS FIRST | LAST]` from behind the expression."""
         descending = self.accept("DESC")
         if not descending:
             self.accept("ASC")

@@ -6,6 +6,7 @@ from millstream.sql.dialect import TokenKind, union
 from millstream.sql.parser.pivots import PivotParser
 from millstream.sql.syntax import (
     CommonTable,
+    Constant,
     DerivedTable,
     FunctionCall,
     GroupBy,
@@ -70,11 +71,9 @@ class QueryParser(PivotParser):
         limit: Node | None = None
         offset: Node | None = None
         if self.accept("ORDER", "BY"):
+            start = self.token.span
             order_all = self.accept("ALL")
-            if not order_all:
-                order = self.sort_list()
-            elif self.at_any("ASC", "DESC"):
-                self.advance()
+            order = (self.sort_item(Star(start)),) if order_all else self.sort_list()
         while True:
             if self.accept("LIMIT"):
                 if self.accept("ALL"):
@@ -88,13 +87,14 @@ class QueryParser(PivotParser):
             elif self.accept("FETCH"):
                 if self.accept_any("FIRST", "NEXT") is None:
                     raise self.error(expected='"FIRST"')
-                limit = self.additive()
+                start = self.token.span
+                limit = Constant(start, "NUMBER", "1") if self.at_any("ROW", "ROWS") else self.additive()
                 if self.accept_any("ROW", "ROWS") is None:
                     raise self.error(expected='"ROWS"')
                 self.expect("ONLY")
             else:
                 break
-        if not order and not order_all and limit is None and offset is None:
+        if not order and limit is None and offset is None:
             return query
         return Ordered(self.since(query.span), query, order, order_all, limit, offset)
 

@@ -15,13 +15,14 @@ from millstream.plan.conditions import split_conjunction
 from millstream.plan.joining import join_plan
 from millstream.plan.nodes import Column, Filter, JoinKind, Plan, Project, Scan
 from millstream.plan.program import Span
-from millstream.sql.binding import Environment, QueryEnvironment, binds_relation
+from millstream.sql.binding import Environment, QueryEnvironment, Subqueries, binds_relation
 from millstream.sql.messages import Poisoned, invalid, not_yet
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.asof import bind_asof_join
 from millstream.sql.queries.hints import check_table_hints
 from millstream.sql.queries.lateral import bind_lateral
 from millstream.sql.queries.select import condition
+from millstream.sql.queries.subquery_joins import join_with_subqueries
 from millstream.sql.queries.unnest import bind_unnest
 from millstream.sql.scope import Scope, ScopeColumn, combine, nullable_side
 from millstream.sql.syntax import (
@@ -103,10 +104,14 @@ def _join(node: Join, env: QueryEnvironment) -> tuple[Plan, Scope]:
     names = _common_names(node, left_scope, right_scope) if node.natural else list(node.using)
     pairs = [_using_pair(name, left_scope, right_scope, width, node.span) for name in names]
     conjuncts = [_using_condition(name, pair, node.natural) for name, pair in zip(names, pairs, strict=True)]
+    subqueries = Subqueries()
     if node.condition is not None:
-        inner = Environment(env, replace(scope, outer=env.outer), clause="ON")
+        inner = Environment(env, replace(scope, outer=env.outer), subqueries=subqueries, clause="ON")
         conjuncts.extend(split_conjunction(condition(node.condition, inner)))
-    plan = join_plan(kind, left, right, conjuncts)
+    if subqueries.requests:
+        plan = join_with_subqueries(kind, left, right, conjuncts, subqueries, node.span)
+    else:
+        plan = join_plan(kind, left, right, conjuncts)
     if kind in (JoinKind.SEMI, JoinKind.ANTI):
         return plan, left_scope
     scope = _padded(kind, scope, width, len(plan.schema))

@@ -74,7 +74,8 @@ def _over_output(plan: Plan, order: tuple[SortItem, ...], order_all: bool, env: 
     """Sort keys over the columns of a query that is not a SELECT."""
     width = len(plan.schema)
     if order_all:
-        return SortedQuery(plan, width, tuple(SortKey(i, False, True) for i in range(width)))
+        every = tuple(SortKey(i, order[0].descending, order[0].nulls_first) for i in range(width))
+        return SortedQuery(plan, width, every)
     scope = relation_scope("", plan.schema)
     inner = Environment(env, scope, clause="ORDER BY")
     expressions: list[Expression] = [ColumnRef(c.type, i) for i, c in enumerate(plan.schema)]

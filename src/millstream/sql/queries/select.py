@@ -23,7 +23,7 @@ from millstream.sql.binding import (
 )
 from millstream.sql.catalog import derived_column
 from millstream.sql.dialect import union
-from millstream.sql.messages import NO_SPAN, invalid
+from millstream.sql.messages import invalid
 from millstream.sql.queries.grouping import bind_grouping, grouping_sets
 from millstream.sql.queries.hints import check_select_hints
 from millstream.sql.queries.subqueries import Rewrite, placed_subqueries, semi_join
@@ -247,8 +247,7 @@ def _bind_order(
     order: tuple[SortItem, ...], order_all: bool, items: list[Item], env: Environment
 ) -> list[tuple[Expression, SortItem]]:
     if order_all:
-        template = SortItem(NO_SPAN, Constant(NO_SPAN, "NULL", ""), False, True)
-        return [(item.expression, template) for item in items]
+        return [(item.expression, order[0]) for item in items]
     return [(_select_value(item.expression, items, env), item) for item in order]
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression, Literal, OuterRef, columns_used, substitute
 from millstream.expressions.registry import build_call, build_case, coerce
+from millstream.plan.conditions import map_children
 from millstream.plan.decorrelate import (
     CannotDecorrelateError,
     Correlation,
@@ -21,7 +22,7 @@ from millstream.plan.decorrelate import (
     exactly_one_row,
 )
 from millstream.plan.joining import join_plan
-from millstream.plan.nodes import Aggregate, AggregateCall, Column, Distinct, JoinKind, Plan, Project
+from millstream.plan.nodes import Aggregate, AggregateCall, Column, Distinct, Filter, JoinKind, Plan, Project
 from millstream.plan.outer_refs import plan_outer_columns
 from millstream.plan.program import Span
 from millstream.sql.binding import (
@@ -39,6 +40,8 @@ from millstream.types.sql_type import BIGINT, BOOLEAN, array, map_of
 _TRUE = Literal(BOOLEAN.with_nullable(False), True)
 _FALSE = Literal(BOOLEAN.with_nullable(False), False)
 _NEGATED = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+#: Columns that operands of IN read have indices from here on where a sub-query refers to them.
+_OPERANDS = 1 << 40
 Resolve = Callable[[OuterRef], Expression]
 Rewrite = Callable[[Expression], Expression]
 
@@ -109,12 +112,7 @@ def _exists(node: Exists, env: Environment) -> Expression:
 @binds_expression(InQuery)
 def _in_query(node: InQuery, env: Environment) -> Expression:
     operands, plan = _membership(node, env)
-    if len(operands) == 1:
-        result = _requested(env, node.span, _in_request("IN", plan, operands))
-    elif any(e.type.nullable for e in (*operands, *(_column(c.type, 0) for c in plan.schema))):
-        raise not_yet("IN sub-queries over several columns that may be NULL, other than as conditions", node.span)
-    else:
-        result = _requested(env, node.span, _in_request("IN", plan, operands))
+    result = _requested(env, node.span, _in_request("IN", plan, operands))
     return build_call("NOT", [result]) if node.negated else result
 
 
@@ -237,6 +235,8 @@ def _attach(plan: Plan, request: SubqueryRequest, resolve: Resolve) -> tuple[Pla
         return _attach_scalar(plan, request, resolve)
     if request.kind == "EXISTS" and exactly_one_row(request.plan):
         return plan, _TRUE
+    if request.kind == "IN" and request.type.nullable and len(request.operands) > 1:
+        return _attach_row_in(plan, request, resolve)
     correlation = decorrelate(plan, request.plan, resolve, only_keys=True)
     if request.kind == "EXISTS":
         return _attach_marker(plan, correlation, ())
@@ -343,6 +343,41 @@ def _attach_in(plan: Plan, request: SubqueryRequest, correlation: Correlation) -
     rows, values = _result(plan, first), _result(plan, first + 1)
     plan, found = _attach_marker(plan, correlation, request.operands)
     return plan, _three_valued(found, rows, values, request.operands[0])
+
+
+def _attach_row_in(plan: Plan, request: SubqueryRequest, resolve: Resolve) -> tuple[Plan, Expression]:
+    """IN for several columns: unknown if no row is equal, but one is where neither side is NULL."""
+    inner = request.plan
+    tests = []
+    for position, (operand, column) in enumerate(zip(request.operands, inner.schema, strict=True)):
+        outer, value = _from_inside(operand), _column(column.type, position)
+        nulls = [build_call("IS NULL", [e]) for e in (outer, value) if e.type.nullable]
+        tests.append(build_call("OR", [build_call("=", [outer, value]), *nulls]) if nulls else _equal(outer, value))
+    possible = Filter(inner.schema, inner, build_call("AND", tests))
+
+    def resolve_both(reference: OuterRef) -> Expression:
+        if reference.index >= _OPERANDS:
+            return _column(reference.type, reference.index - _OPERANDS)
+        return resolve(reference)
+
+    maybe = decorrelate(plan, possible, resolve_both, only_keys=True)
+    equal = decorrelate(plan, inner, resolve, only_keys=True)
+    plan, unknown = _attach_marker(plan, maybe, ())
+    plan, found = _attach_marker(plan, equal, request.operands)
+    return plan, build_case([(found, _TRUE), (unknown, Literal(BOOLEAN, None))], _FALSE)
+
+
+def _equal(left: Expression, right: Expression) -> Expression:
+    return build_call("=", [left, right])
+
+
+def _from_inside(expression: Expression) -> Expression:
+    """An expression over the rows of the query around a sub-query, as the sub-query sees it."""
+    if isinstance(expression, ColumnRef):
+        return OuterRef(expression.type, 1, _OPERANDS + expression.index)
+    if isinstance(expression, OuterRef):
+        return OuterRef(expression.type, expression.level + 1, expression.index)
+    return map_children(expression, _from_inside)
 
 
 def _counts(correlation: Correlation, *more: AggregateCall) -> Plan:
