@@ -17,7 +17,7 @@ from millstream.sql.messages import Poisoned, SqlError, invalid
 from millstream.sql.syntax import FunctionCall, Lambda, Node
 from millstream.sql.time_windows import GROUP_WINDOWS, bind_group_window
 from millstream.sql.user_functions import bind_user_call
-from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call
+from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call, modifier
 from millstream.types import Kind, SqlType
 from millstream.types.sql_type import BIGINT
 
@@ -37,8 +37,8 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
         return _aggregate(node, name, env)
     if name in ("GROUPING", "GROUPING_ID"):
         return _grouping(node, env)
-    if node.filter is not None or node.distinct or node.within_distinct:
-        clause = "FILTER" if node.filter is not None else "DISTINCT"
+    clause = modifier(node)
+    if clause:
         raise invalid(f"{clause} clause must apply to an aggregate function: '{node.name.name}'", node.span)
     if node.nulls is not None:
         raise _nulls_error(node, name)
@@ -106,7 +106,7 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
         raise invalid(f"Aggregate expression is illegal in {env.clause or 'this'} clause", node.span)
     if node.nulls is not None and name != "ARRAY_AGG":
         raise _nulls_error(node, name)
-    if node.order and name != "ARRAY_AGG":
+    if node.order and name != "ARRAY_AGG" and name in AGGREGATES:
         raise invalid(f"Aggregate expression '{name}' must not contain an ORDER BY clause", node.order[0].span)
     if node.star and name != "COUNT":
         raise invalid(f"Unknown identifier '*' in {name}(*)", node.span)

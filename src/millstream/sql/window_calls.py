@@ -100,7 +100,7 @@ def _rank(
 ) -> WindowRequest:
     if arguments:
         raise at_place(wrong_count(name, "0"), node.span)
-    _no_modifiers(node, name)
+    _no_modifiers(node)
     if window.frame is not None:
         raise not_yet(f"Ranking function {name} not yet implemented in a WINDOW aggregate", node.span)
     if not base.order:
@@ -114,7 +114,7 @@ def _neighbour(
     """LAG, LEAD(x [, n [, default]])."""
     if not 1 <= len(arguments) <= 3:
         raise at_place(no_match(name, arguments), node.span)
-    _no_modifiers(node, name)
+    _no_modifiers(node)
     if window.frame is not None:
         assert isinstance(window.frame, Frame)
         raise not_yet(f"'{name}' with {window.frame.unit} not yet implemented", node.span)
@@ -142,9 +142,18 @@ def _as_type(expression: Expression, target: SqlType) -> Expression:
     return build_cast(expression, target.with_nullable(expression.type.nullable))
 
 
-def _no_modifiers(node: FunctionCall, name: str) -> None:
-    if node.distinct or node.filter is not None:
-        clause = "DISTINCT" if node.distinct else "FILTER"
+def modifier(node: FunctionCall) -> str:
+    """The clause of a call that only aggregates may have; empty if there is none."""
+    if node.filter is not None:
+        return "FILTER"
+    if node.distinct or node.within_distinct:
+        return "WITHIN DISTINCT" if node.within_distinct else "DISTINCT"
+    return "ORDER BY" if node.order else ""
+
+
+def _no_modifiers(node: FunctionCall) -> None:
+    clause = modifier(node)
+    if clause:
         raise invalid(f"{clause} clause must apply to an aggregate function: '{node.name.name}'", node.span)
 
 
@@ -200,7 +209,7 @@ def _edge(
 ) -> WindowRequest:
     if len(arguments) != 1:
         raise at_place(wrong_count(name, "1"), node.span)
-    _no_modifiers(node, name)
+    _no_modifiers(node)
     far, near = (frame.low, frame.high) if name == "FIRST_VALUE" else (frame.high, frame.low)
     if near not in (None, 0) or far not in (None, 0):
         raise not_yet(f"{name} with bounded range", node.span)

@@ -84,8 +84,13 @@ class CallParser(TypeParser):
         order: tuple[SortItem, ...] = (),
         nulls: str | None = None,
     ) -> FunctionCall:
-        """The clauses that may follow a call: IGNORE NULLS, WITHIN DISTINCT, FILTER, OVER."""
+        """The clauses that may follow a call: IGNORE NULLS, WITHIN GROUP, WITHIN DISTINCT, FILTER, OVER."""
         nulls = self._nulls_treatment() or nulls
+        if self.accept("WITHIN", "GROUP"):
+            self.expect("(")
+            self.expect("ORDER", "BY")
+            order = self.sort_list()
+            self.expect(")")
         within = self.parenthesised(self.expression) if self.accept("WITHIN", "DISTINCT") else ()
         condition: Node | None = None
         if self.accept("FILTER"):

@@ -11,7 +11,7 @@ from millstream.sql.messages import SqlError, invalid
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.from_clause import scan
 from millstream.sql.queries.session import session_plan
-from millstream.sql.scope import Scope
+from millstream.sql.scope import Scope, relation_scope
 from millstream.sql.syntax import FunctionCall, Identifier, Name, Node, Subquery, TableArgument, TableFunction
 from millstream.sql.time_windows import tumble_bounds, warn_of_nullable, window_length
 from millstream.types import Kind
@@ -68,7 +68,7 @@ def _arguments(name: str, call_node: FunctionCall, env: QueryEnvironment) -> _Wi
     plan = _data(given["DATA"], env)
     column = _descriptor(given["TIMECOL"], plan)
     lengths = {
-        key: window_length(name, key, given[key], Environment(env, clause=name))
+        key: window_length(name, key, given[key], Environment(env, relation_scope("", plan.schema), clause=name))
         for key in parameters[2:]
         if key in given and key != "KEY"
     }
