@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from millstream.connectors.redaction import Redactor
 from millstream.errors import config_error
 
 DEFAULT_SECRETS_DIRECTORY = "/etc/feldera-secrets"
@@ -33,6 +34,8 @@ class References:
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     secrets_directory: Path | None = None
+    #: Keeps what was resolved out of texts that people see.
+    redactor: Redactor = field(default_factory=Redactor, compare=False, repr=False)
 
     def resolve(self, value: Any, where: str) -> Any:
         """`value` (JSON) with every reference replaced. `where` names the configuration in errors.
@@ -55,7 +58,9 @@ class References:
             raise _failure(reference, where, f"`{name}` is not a name of an environment variable")
         if name not in self.environment:
             raise _failure(reference, where, f"environment variable `{name}` is not set")
-        return self.environment[name]
+        value = self.environment[name]
+        self.redactor.hide(value, reference, secret=False)
+        return value
 
     def _secret(self, reference: str, where: str) -> str:
         provider, colon, rest = reference[len("${secret:") : -1].partition(":")
@@ -78,11 +83,13 @@ class References:
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise _failure(reference, where, f"`{path}` is not a regular file")
-            return path.read_bytes().decode("utf-8")
+            value = path.read_bytes().decode("utf-8")
         except OSError as error:
             raise _failure(reference, where, f"cannot read `{path}`: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise _failure(reference, where, f"`{path}` is not UTF-8 text") from error
+        self.redactor.hide(value, reference, secret=True)
+        return value
 
     def _directory(self) -> Path:
         if self.secrets_directory is not None:

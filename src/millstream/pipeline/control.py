@@ -64,7 +64,9 @@ class Control:
 
     def __init__(self, clock: Clock, log: Callable[[str], None]) -> None:
         self.clock = clock
-        self.log = log
+        self._log = log
+        #: Takes what references of connectors stand for out of a text; set before there are endpoints.
+        self.redact: Callable[[str], str] = lambda text: text
         self.lock = threading.RLock()
         #: Something changed that may make a step due.
         self.engine_wakeup = threading.Condition(self.lock)
@@ -82,6 +84,10 @@ class Control:
         self.input_failed: Callable[[str], None] = lambda _: None
         #: Called under the lock when an output endpoint got further or was removed.
         self.output_progressed: Callable[[], None] = _nothing
+
+    def log(self, line: str) -> None:
+        """Write a line to the pipeline's log. Needs no lock."""
+        self._log(self.redact(line))
 
     @property
     def running(self) -> bool:

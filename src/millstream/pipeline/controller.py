@@ -113,6 +113,13 @@ class Controller:
     def _prepare(self) -> None:
         """Build and open the connectors and register their endpoints."""
         references = References({**os.environ, **self.config.env})
+        self._control.redact = references.redactor.redact
+        try:
+            self._connect(references)
+        except MillstreamError as error:
+            raise references.redactor.redact_error(error) from None
+
+    def _connect(self, references: References) -> None:
         inputs = build_inputs(self.program, self._registry.tables, references)
         outputs = build_outputs(self.program, self._registry.outputs, references)
         for built in inputs:

@@ -36,8 +36,12 @@ class LoggedError:
 class ErrorLog:
     """A counter that only grows and the latest errors per tag."""
 
-    def __init__(self, what: str, clock: Clock, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, what: str, clock: Clock, log: Callable[[str], None], redact: Callable[[str], str] = lambda text: text
+    ) -> None:
+        """`redact` takes secrets out of a text."""
         self._what = what
+        self._redact = redact
         self._clock = clock
         self._log = log
         self._latest: dict[str, deque[LoggedError]] = {}
@@ -50,6 +54,7 @@ class ErrorLog:
 
     def add_many(self, tag: str, messages: Sequence[str], count: int | None = None) -> None:
         """Record `count` errors, of which `messages` are the last ones."""
+        messages = [self._redact(text) for text in messages]
         total = len(messages) if count is None else count
         first = self.count + total - len(messages) + 1
         self.count += total

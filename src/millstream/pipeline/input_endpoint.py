@@ -98,8 +98,8 @@ class InputEndpoint:
         self._control = control
         self._queue: deque[QueueEntry] = deque()
         self._taken: list[QueueEntry] = []
-        self._parse_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log)
-        self._transport_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log)
+        self._parse_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
+        self._transport_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
         self._latencies = LatencySamples()
         #: (processed records after it, step) of recent steps, both ascending.
         self._assigned: deque[tuple[int, int]] = deque()
@@ -194,7 +194,7 @@ class InputEndpoint:
         with self._control.lock:
             self._transport_errors.add(tag, message)
             if fatal and self.fatal_error is None:
-                self.fatal_error = message
+                self.fatal_error = self._control.redact(message)
                 self._control.input_failed(self.name)
             self._control.progress.notify_all()
 

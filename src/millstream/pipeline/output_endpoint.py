@@ -93,8 +93,8 @@ class OutputEndpoint:
         self._awaits_snapshot = config.send_snapshot
         self._transmitted_records = 0
         self._transmitted_bytes = 0
-        self._encode_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log)
-        self._transport_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log)
+        self._encode_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log, control.redact)
+        self._transport_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log, control.redact)
         self._thread = threading.Thread(target=self._run, name=f"out-{name}", daemon=True)
 
     # ---- under the control lock ---------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class OutputEndpoint:
         except Exception as error:  # noqa: BLE001 - a broken sink must not take the pipeline with it
             self._control.log(f"output endpoint '{self.name}': {traceback.format_exc()}")
             with self._control.lock:
-                self.fatal_error = f"{type(error).__name__}: {error}"
+                self.fatal_error = self._control.redact(f"{type(error).__name__}: {error}")
                 self._queue.clear()
                 self._queued_records = 0
                 self._reach(self._seen)
