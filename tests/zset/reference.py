@@ -25,21 +25,28 @@ def absorb_null(state: int) -> int:
     return mix((state + 0xD1B54A32D192ED03) & _MASK)
 
 
-def absorb_bytes(state: int, data: bytes) -> int:
-    state = absorb(state, len(data))
-    for start in range(0, len(data), 8):
-        state = absorb(state, int.from_bytes(data[start : start + 8], "little"))
-    return state
+def fold(a: int, b: int) -> int:
+    product = (a & _MASK) * (b & _MASK)
+    return (product & _MASK) ^ (product >> 64)
+
+
+def absorb_bytes(state: int, secret: int, data: bytes) -> int:
+    chunks = [data[start : start + 16].ljust(16, b"\0") for start in range(0, max(len(data), 1), 16)]
+    for chunk in chunks:
+        low, high = int.from_bytes(chunk[:8], "little"), int.from_bytes(chunk[8:], "little")
+        state = fold(low ^ secret, high ^ state)
+    return absorb(state, len(data))
 
 
 def hash_row(row: tuple[int | bytes | None, ...], seed: int) -> int:
     """The hash of integers of at most 8 bytes and byte strings."""
     state = mix(seed)
+    secret = mix((seed + 0x8CB92BA72F3D8DD7) & _MASK) | 1
     for value in row:
         if value is None:
             state = absorb_null(state)
         elif isinstance(value, bytes):
-            state = absorb_bytes(state, value)
+            state = absorb_bytes(state, secret, value)
         else:
             state = absorb(state, value & _MASK)
     return state

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from millstream.zset.columns import describe
 from millstream.zset.group_table import GroupTable
-from millstream.zset.hashing import hash_columns
-from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
+from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
+from millstream.zset.kernels import are_distinct, build_directory, merge_entries, merge_many, sort_entries
 from millstream.zset.probe_kernels import find_ranges
 from tests.zset import reference
 
@@ -102,16 +103,43 @@ def test_directory_agrees_with_searchsorted(shape: tuple[int, int, int]) -> None
     np.testing.assert_array_equal(build_directory(keys), reference.build_directory(keys))
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_distinct_hashes_are_told_from_others(shape: tuple[int, int, int]) -> None:
+    keys = entries(shape, 6)[0]
+    assert are_distinct(keys) == (len(np.unique(keys)) == len(keys))
+    distinct = np.unique(entries((3000, 1 << 60, 1), 7)[0])
+    assert are_distinct(distinct)
+    assert not are_distinct(np.append(distinct, distinct[:1]))
+
+
 def test_hashing_agrees_with_arithmetic_on_python_integers() -> None:
-    numbers = [1, None, -5, 1 << 62]
-    texts = ["", None, "eight by", "more than eight bytes"]
-    tiny = [-1, 0, None, 127]
+    # Texts of every length around those at which the loads change.
+    texts = [None, *("abcdefghijklmnopqrstuvwxyz0123456789é"[:length] for length in range(36))]
+    numbers = [None, -5, 1 << 62, *range(len(texts) - 3)]
+    tiny = [-1, 0, None, *(127 for _ in range(len(texts) - 3))]
     columns = [pa.array(numbers, pa.int64()), pa.array(texts, pa.large_string()), pa.array(tiny, pa.int8())]
-    expected = [
-        reference.hash_row((n, None if t is None else t.encode(), None if b is None else b & 0xFF), 77)
+    rows = [
+        (n, None if t is None else t.encode(), None if b is None else b & 0xFF)
         for n, t, b in zip(numbers, texts, tiny, strict=True)
     ]
-    assert hash_columns(columns, 4, 77).tolist() == expected
+    assert hash_columns(columns, len(rows), 77).tolist() == [reference.hash_row(row, 77) for row in rows]
+
+
+def test_pairs_of_hashes_are_those_of_both_seeds_and_can_be_extended() -> None:
+    columns = [
+        pa.array([1, None, 3], pa.int64()),
+        pa.array(["a", "b" * 40, None], pa.large_string()),
+        pa.array([[1], None, []], pa.large_list(pa.int64())),
+    ]
+    for width in (1, 2, 3):
+        both = hash_pairs(columns[:width], describe(columns[:width]), 3, DEFAULT_SEEDS)
+        for hashes, seed in zip(both, DEFAULT_SEEDS, strict=True):
+            assert hashes.tolist() == hash_columns(columns[:width], 3, seed).tolist()
+    first = hash_pairs(columns[:1], describe(columns[:1]), 3, DEFAULT_SEEDS)
+    rows = np.array([2, 0, 0, 1])
+    taken = [column.take(pa.array(rows)) for column in columns]
+    for hashes, seed in zip(extend_pairs(first, rows, taken[1:], DEFAULT_SEEDS), DEFAULT_SEEDS, strict=True):
+        assert hashes.tolist() == hash_columns(taken, 4, seed).tolist()
 
 
 def test_group_table_agrees_with_a_dict_through_growth_and_release() -> None:

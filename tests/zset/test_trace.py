@@ -331,7 +331,8 @@ def _kernels() -> list[Any]:
     """The kernels that Python code calls."""
     return [
         gather_kernels.gather, gather_kernels.gather_text, hash_kernels.hash_table, hash_kernels.fold_lists,
-        hash_kernels.fold_maps, kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
+        hash_kernels.fold_maps, hash_kernels.hash_table_twice, hash_kernels.extend_hashes, kernels.are_distinct,
+        kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
         kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_weights,
         probe_kernels.equal_positions, group_table.insert_slots,
         group_table.find_slots, group_table.release_slots, group_table.move_cells,

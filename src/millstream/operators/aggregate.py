@@ -5,9 +5,9 @@ A step touches the groups of the delta, updates their states, retracts the old o
 inserts the new one. Group columns are taken from the delta, so they are not kept. A group appears with its first row
 and vanishes when its row count returns to zero; without group columns there is one group, always, from the first step.
 
-DISTINCT calls see only the rows by which the set of a group's argument values changes (distinct.py keeps their
-multiplicities); the accumulator behind is the same. WITHIN DISTINCT is another such stage (accumulators/repeated.py).
-Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
+DISTINCT calls see only the rows by which the set of a group's argument values changes (distinct_values.py keeps
+their multiplicities); the accumulator behind is the same. WITHIN DISTINCT is another such stage
+(accumulators/repeated.py). Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.base import Accumulator, GroupBatch, Update
+from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.accumulators.registry import AccumulatorFactory, handles_distinct
 from millstream.operators.accumulators.repeated import NewValues, OnePerKey
 from millstream.operators.arrays import Integers
@@ -27,22 +28,32 @@ from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import AggregateCall
+from millstream.zset.columns import describe
 from millstream.zset.delta import Delta
-from millstream.zset.hashing import Seeds
+from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 
 
 class _Call:
     """One aggregate call: its accumulator, behind the stages that take repeated values out."""
 
     def __init__(self, call: AggregateCall, factory: AccumulatorFactory, seeds: Seeds) -> None:
-        self.accumulator: Accumulator = factory.make(call)
+        self.accumulator: Accumulator
         self.stages: list[NewValues | OnePerKey] = []
+        self._values: DistinctValues | None = None
+        self._number = 0
+        distinct = bool(call.distinct and call.arguments and not handles_distinct(call.function))
+        if distinct and not call.within:
+            self.accumulator, self._values, self._number = factory.make_distinct(call)
+            return
+        self.accumulator = factory.make(call)
         if call.within:
             self.stages.append(OnePerKey(call, seeds))
-        if call.distinct and call.arguments and not handles_distinct(call.function):
+        if distinct:
             self.stages.append(NewValues(call.filter, call.arguments, call.arguments, seeds))
 
     def update(self, batch: GroupBatch) -> Update:
+        if self._values is not None:
+            batch = self._values.new_values(batch, self._number)
         for stage in self.stages:
             batch = stage.pass_on(batch)
         return self.accumulator.update(batch)
@@ -71,6 +82,7 @@ class AggregateOperator(Operator):
         self._emitted = False
         self._factory = AccumulatorFactory(types, group, append_only, seeds, variants)
         self._calls = [_Call(call, self._factory, seeds) for call in calls]
+        self._seeds = seeds
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         delta = inputs[0]
@@ -78,12 +90,14 @@ class AggregateOperator(Operator):
             delta = self._empty
         if not delta.num_rows and (self._group or self._emitted):
             return None
-        touched = self._touch(delta)
+        touched, hashes = self._touch(delta)
         keys = self._keys(delta, touched.first)
         before = self._rows[touched.slots]
         after = before + sum_weights(touched.groups, delta.weights, touched.count)
         self._rows[touched.slots] = after
-        batch = GroupBatch(delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity)
+        batch = GroupBatch(
+            delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity, hashes
+        )
         updates = [call.update(batch) for call in self._calls]
         result = self._emit(keys, before, after, updates)
         if self._group:
@@ -91,13 +105,18 @@ class AggregateOperator(Operator):
             self._release(touched.slots[after == 0])
         return result
 
-    def _touch(self, delta: Delta) -> Touched:
-        if not self._group:
+    def _touch(self, delta: Delta) -> tuple[Touched, tuple[Hashes, Hashes] | None]:
+        """The groups of the delta and, for DISTINCT calls, their pairs of hashes."""
+        columns = [delta.columns[g] for g in self._group]
+        wanted = bool(self._factory.distinct_values)
+        if not columns:
             one = np.zeros(1, np.int64)
-            return Touched(np.zeros(delta.num_rows, np.int64), one, one)
-        touched = self._index.touch([delta.columns[g] for g in self._group], delta.num_rows)
+            constant = hash_pairs((), describe(()), 1, self._seeds) if wanted else None
+            return Touched(np.zeros(delta.num_rows, np.int64), one, one), constant
+        hashes = hash_pairs(columns, describe(columns), delta.num_rows, self._seeds)
+        touched = self._index.touch_hashed(hashes)
         self._rows = grown(self._rows, self._index.capacity)
-        return touched
+        return touched, (hashes[0][touched.first], hashes[1][touched.first]) if wanted else None
 
     def _keys(self, delta: Delta, first: Integers) -> tuple[pa.Array, ...]:
         if not self._group:
@@ -134,6 +153,7 @@ class AggregateOperator(Operator):
     @property
     def state_rows(self) -> int:
         rows = self._live + sum(c.num_rows for c in self._factory.candidates.values())
+        rows += sum(values.num_rows for values in self._factory.distinct_values.values())
         for call in self._calls:
             rows += call.accumulator.num_rows + sum(stage.num_rows for stage in call.stages)
         return rows
@@ -142,6 +162,7 @@ class AggregateOperator(Operator):
     def state_bytes(self) -> int:
         total = self._index.nbytes + self._rows.nbytes
         total += sum(c.nbytes for c in self._factory.candidates.values())
+        total += sum(values.nbytes for values in self._factory.distinct_values.values())
         for call in self._calls:
             total += call.accumulator.nbytes + sum(stage.nbytes for stage in call.stages)
         return total

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from millstream.operators.arrays import Integers
 from millstream.operators.kernels import group_slots
+from millstream.zset.columns import describe
 from millstream.zset.group_table import GroupTable
-from millstream.zset.hashing import Seeds, hash_columns
+from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 
 Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
 
@@ -52,14 +53,16 @@ class SlotIndex:
 
     @property
     def nbytes(self) -> int:
-        """Estimated bytes: two hashes and a slot in a table at most half full, and the marks."""
-        return 48 * self._table.size + self._mark.nbytes
+        """Estimated bytes: two hashes and a cell, in a table at most half full, and the marks."""
+        return 56 * self._table.size + self._mark.nbytes
 
     def touch(self, columns: Sequence[pa.Array], num_rows: int) -> Touched:
         """The groups of `num_rows` rows by their key columns; unknown keys get slots. O(rows)."""
-        slots = self._table.slots(
-            hash_columns(columns, num_rows, self._seeds.key), hash_columns(columns, num_rows, self._seeds.row)
-        )
+        return self.touch_hashed(hash_pairs(columns, describe(columns), num_rows, self._seeds))
+
+    def touch_hashed(self, hashes: tuple[Hashes, Hashes]) -> Touched:
+        """The same for rows whose keys have these pairs of hashes."""
+        slots = self._table.slots(*hashes)
         while self._table.size > len(self._mark):
             self._mark = np.full(2 * len(self._mark), -1, np.int64)
         groups, first = group_slots(slots, self._mark)
@@ -67,9 +70,7 @@ class SlotIndex:
 
     def find(self, columns: Sequence[pa.Array], num_rows: int) -> Integers:
         """The slot of every row's key, -1 for unknown keys. O(rows)."""
-        return self._table.find(
-            hash_columns(columns, num_rows, self._seeds.key), hash_columns(columns, num_rows, self._seeds.row)
-        )
+        return self._table.find(*hash_pairs(columns, describe(columns), num_rows, self._seeds))
 
     def release(self, slots: Integers) -> None:
         """Forgets the keys of these distinct slots. The caller has reset its arrays there."""

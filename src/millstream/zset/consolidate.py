@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.zset.columns import describe
+from millstream.zset.columns import KIND, OTHER, TEXT, Table, describe
 from millstream.zset.delta import Delta
-from millstream.zset.hashing import Seeds, hash_described
-from millstream.zset.kernels import sort_entries
+from millstream.zset.hash_kernels import hash_table
+from millstream.zset.hashing import Seeds, hash_pairs
+from millstream.zset.kernels import are_distinct, sort_entries
 from millstream.zset.moving import gather_columns
 
 
@@ -41,20 +42,29 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     """The same change with every row at most once and no weight of zero; the order of entries is arbitrary.
 
     Rows are the same when both hashes of all columns are. O(bytes). A delta that is consolidated already
-    is returned as it is.
+    is returned as it is; where its numbers and times alone tell all rows apart, texts are not looked at.
     """
     count = delta.num_rows
     if count == 0 or (count == 1 and delta.weights[0]):
         return delta
     table = describe(delta.columns)
-    keys = hash_described(delta.columns, table, count, seeds.key)
-    rows = hash_described(delta.columns, table, count, seeds.row)
+    if _is_consolidated(delta, table, seeds):
+        return delta
+    keys, rows = hash_pairs(delta.columns, table, count, seeds)
     order, _, _, weights = sort_entries(keys, rows, delta.weights)
     if len(order) == count:
         return delta
     types = [column.type for column in delta.columns]
     columns, _ = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
     return Delta(columns, weights)
+
+
+def _is_consolidated(delta: Delta, table: Table, seeds: Seeds) -> bool:
+    """Whether this is known without looking at all columns."""
+    if not delta.weights.all():
+        return False
+    plain = table[(table[:, KIND] != TEXT) & (table[:, KIND] != OTHER)]
+    return bool(len(plain)) and bool(are_distinct(hash_table(plain, delta.num_rows, np.uint64(seeds.key))))
 
 
 def sort_rows(delta: Delta, keys: Sequence[SortOrder]) -> Delta:

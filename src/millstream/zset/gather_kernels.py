@@ -20,7 +20,23 @@ from millstream.zset.columns import (
     VALID,
     WIDTH,
 )
-from millstream.zset.words import ONE, ZERO, bit, copy, kernel, load8, load32, load64, store8, store32, store64
+from millstream.zset.words import (
+    ONE,
+    ZERO,
+    bit,
+    copy_text,
+    kernel,
+    load8,
+    load32,
+    load64,
+    prefetch,
+    store8,
+    store32,
+    store64,
+)
+
+# So many strings are asked for before the first of them is copied.
+BATCH = 32
 
 
 @kernel
@@ -121,12 +137,24 @@ def gather_offsets(tables: Any, sources: Any, c: Any, target: Any) -> None:
 @kernel
 def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
     """The characters of TEXT columns, to BYTES in `out`; their offsets are those that `gather` computed."""
+    count = len(sources)
+    begins = np.empty(BATCH, np.int64)
     for o in range(len(columns)):
         c = columns[o]
-        if out[o, KIND] == TEXT:
-            for i in range(len(sources)):
-                r = sources[i] >> SOURCE_SHIFT
-                start = tables[r, c, DATA] + ((sources[i] & POSITION_MASK) + tables[r, c, START]) * 8
-                begin = np.int64(load64(start, 0))
-                length = np.int64(load64(start, 8)) - begin
-                copy(out[o, BYTES] + np.int64(load64(out[o, DATA], i * 8)), tables[r, c, BYTES] + begin, length)
+        if out[o, KIND] != TEXT:
+            continue
+        starts = tables[:, c, DATA] + tables[:, c, START] * 8
+        characters = tables[:, c, BYTES]
+        for low in range(0, count, BATCH):
+            # Where the strings of a batch are is found out first, so that they come near at the same time.
+            size = min(BATCH, count - low)
+            for k in range(size):
+                source = sources[low + k]
+                r = source >> SOURCE_SHIFT
+                begins[k] = characters[r] + np.int64(load64(starts[r], (source & POSITION_MASK) * 8))
+                prefetch(begins[k], np.int64(0))
+                prefetch(begins[k], np.int64(64))
+            for k in range(size):
+                offset = np.int64(load64(out[o, DATA], (low + k) * 8))
+                length = np.int64(load64(out[o, DATA], (low + k) * 8 + 8)) - offset
+                copy_text(out[o, BYTES] + offset, begins[k], length)

@@ -3,9 +3,11 @@
 A trace keeps every row; a sum per group needs one number. Such state lives in plain arrays, and a group table says
 which element of them belongs to which group. Groups are identified by a pair of independent 64-bit hashes.
 
-It is an open-addressing hash table with linear probing: `_cells` holds slot + 1, or 0 where empty, at most half of
-them full; the pairs themselves are held per slot. Releasing moves the following cells back, so there are no
-tombstones. It is mutable and belongs to one thread.
+It is an open-addressing hash table with linear probing, at most half full. A cell is two words: the first hash, and
+the upper half of the second one with slot + 1 in its lower half, so an empty cell has 0 there. Almost every look-up is
+decided in one cache line; the pairs, which are held per slot too, confirm it. Growing reads cells from first to last
+and writes them to two places that ascend as well. Releasing moves the following cells back, so there are no tombstones.
+It is mutable and belongs to one thread.
 """
 
 from __future__ import annotations
@@ -16,18 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from millstream.zset.hashing import Hashes
-from millstream.zset.words import kernel
+from millstream.zset.words import ZERO, kernel, prefetch
 
 Slots = npt.NDArray[np.int64]
 
 _SMALLEST_CAPACITY = 64
+# A cell's second word holds a slot in its lower half, so there are fewer slots than this.
+_MAX_CAPACITY = 1 << 31
+_LOW = np.uint64(0xFFFFFFFF)
+_HIGH = np.uint64(0xFFFFFFFF00000000)
+# How many cells ahead of the present one memory is asked for.
+_AHEAD = 16
 
 
 class GroupTable:
     """A mutable map from hash pairs to slots 0 .. size - 1."""
 
     def __init__(self) -> None:
-        self._cells = np.zeros(2 * _SMALLEST_CAPACITY, np.int64)
+        self._cells = np.zeros((2 * _SMALLEST_CAPACITY, 2), np.uint64)
         self._pairs = np.empty((_SMALLEST_CAPACITY, 2), np.uint64)
         # Released slots, a stack: the first _counts[1] elements. _counts[0] is the size.
         self._free = np.empty(_SMALLEST_CAPACITY, np.int64)
@@ -71,13 +79,14 @@ class GroupTable:
         capacity = _SMALLEST_CAPACITY
         while capacity < needed:
             capacity *= 2
+        assert capacity <= _MAX_CAPACITY, "more groups than a table holds"
         size, released = self._counts.tolist()
         pairs = np.empty((capacity, 2), np.uint64)
         pairs[:size] = self._pairs[:size]
         free = np.empty(capacity, np.int64)
         free[:released] = self._free[:released]
-        cells = np.zeros(2 * capacity, np.int64)
-        move_cells(self._cells, cells, pairs)
+        cells = np.zeros((2 * capacity, 2), np.uint64)
+        move_cells(self._cells, cells)
         self._cells, self._pairs, self._free = cells, pairs, free
 
 
@@ -86,12 +95,20 @@ def locate(cells: Any, pairs: Any, a: Any, b: Any) -> Any:
     """The cell that holds the pair (a, b), or the empty one where it would go."""
     mask = len(cells) - 1
     cell = np.int64(a & np.uint64(mask))
-    while cells[cell] != 0:
-        slot = cells[cell] - 1
-        if pairs[slot, 0] == a and pairs[slot, 1] == b:
+    while cells[cell, 1] != ZERO:
+        second = cells[cell, 1]
+        if cells[cell, 0] == a and (second ^ b) & _HIGH == ZERO and pairs[np.int64(second & _LOW) - 1, 1] == b:
             break
         cell = (cell + 1) & mask
     return cell
+
+
+@kernel
+def ask_for(cells: Any, hashes: Any, i: Any) -> None:
+    """Starts to bring the cell of a later pair near."""
+    if i + _AHEAD < len(hashes):
+        cell = np.int64(hashes[i + _AHEAD] & np.uint64(len(cells) - 1))
+        prefetch(np.int64(cells.ctypes.data), cell * 16)
 
 
 @kernel
@@ -99,8 +116,9 @@ def insert_slots(cells: Any, pairs: Any, free: Any, counts: Any, h1: Any, h2: An
     """Slots of pairs, assigned where missing; there must be space for all pairs."""
     slots = np.empty(len(h1), np.int64)
     for i in range(len(h1)):
+        ask_for(cells, h1, i)
         cell = locate(cells, pairs, h1[i], h2[i])
-        if cells[cell] == 0:
+        if cells[cell, 1] == ZERO:
             if counts[1] > 0:
                 counts[1] -= 1
                 slot = free[counts[1]]
@@ -109,8 +127,9 @@ def insert_slots(cells: Any, pairs: Any, free: Any, counts: Any, h1: Any, h2: An
                 counts[0] += 1
             pairs[slot, 0] = h1[i]
             pairs[slot, 1] = h2[i]
-            cells[cell] = slot + 1
-        slots[i] = cells[cell] - 1
+            cells[cell, 0] = h1[i]
+            cells[cell, 1] = (h2[i] & _HIGH) | np.uint64(slot + 1)
+        slots[i] = np.int64(cells[cell, 1] & _LOW) - 1
     return slots
 
 
@@ -119,7 +138,8 @@ def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
     """Slots of pairs, -1 where missing."""
     slots = np.empty(len(h1), np.int64)
     for i in range(len(h1)):
-        slots[i] = cells[locate(cells, pairs, h1[i], h2[i])] - 1
+        ask_for(cells, h1, i)
+        slots[i] = np.int64(cells[locate(cells, pairs, h1[i], h2[i]), 1] & _LOW) - 1
     return slots
 
 
@@ -134,20 +154,25 @@ def release_slots(cells: Any, pairs: Any, free: Any, counts: Any, slots: Any) ->
         cell = hole
         while True:
             cell = (cell + 1) & mask
-            if cells[cell] == 0:
+            if cells[cell, 1] == ZERO:
                 break
-            home = np.int64(pairs[cells[cell] - 1, 0] & np.uint64(mask))
+            home = np.int64(cells[cell, 0] & np.uint64(mask))
             # The entry may move back to the hole unless its home lies cyclically in (hole, cell].
             if ((cell - home) & mask) >= ((cell - hole) & mask):
-                cells[hole] = cells[cell]
+                cells[hole, 0] = cells[cell, 0]
+                cells[hole, 1] = cells[cell, 1]
                 hole = cell
-        cells[hole] = 0
+        cells[hole, 1] = ZERO
 
 
 @kernel
-def move_cells(old: Any, new: Any, pairs: Any) -> None:
+def move_cells(old: Any, new: Any) -> None:
     """Enters all slots of a smaller table's cells into a larger one's, which are empty."""
+    mask = len(new) - 1
     for i in range(len(old)):
-        if old[i] != 0:
-            slot = old[i] - 1
-            new[locate(new, pairs, pairs[slot, 0], pairs[slot, 1])] = old[i]
+        if old[i, 1] != ZERO:
+            cell = np.int64(old[i, 0] & np.uint64(mask))
+            while new[cell, 1] != ZERO:
+                cell = (cell + 1) & mask
+            new[cell, 0] = old[i, 0]
+            new[cell, 1] = old[i, 1]

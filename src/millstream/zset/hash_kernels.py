@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from millstream.zset.columns import BYTES, DATA, FIXED, KIND, NULLS, START, TEXT, VALID, WIDTH
-from millstream.zset.words import ZERO, bit, kernel, load8, load64, mix, word
+from millstream.zset.words import ONE, ZERO, bit, fold, kernel, load64, load_part, mix, word
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _NULL = np.uint64(0xD1B54A32D192ED03)
+_SECRET = np.uint64(0x8CB92BA72F3D8DD7)
 
 
 @kernel
@@ -26,64 +27,97 @@ def absorb_null(state: Any) -> Any:
 
 
 @kernel
-def absorb_bytes(state: Any, address: Any, length: Any) -> Any:
-    """The hash state after a byte string: its length, then its words, the last one padded with zeros."""
-    state = absorb(state, np.uint64(length))
+def absorb_bytes(state: Any, secret: Any, address: Any, length: Any) -> Any:
+    """The hash state after a byte string: sixteen bytes at a time, the last ones padded with zeros, then the length.
+
+    Folded products as in wyhash; the secret keeps others from choosing factors of zero.
+    """
     offset = np.int64(0)
-    while offset + 8 <= length:
-        state = absorb(state, load64(address, offset))
-        offset += 8
-    if offset < length:
-        tail = ZERO
-        shift = ZERO
-        while offset < length:
-            tail |= load8(address, offset) << shift
-            shift += np.uint64(8)
-            offset += 1
-        state = absorb(state, tail)
-    return state
+    while length - offset > 16:
+        state = fold(load64(address, offset) ^ secret, load64(address, offset + 8) ^ state)
+        offset += 16
+    rest = length - offset
+    low = high = ZERO
+    if rest >= 8:
+        low = load64(address, offset)
+        if rest > 8:
+            # The last eight bytes, without those that are in `low` already.
+            high = load64(address, length - 8) >> np.uint64((16 - rest) * 8)
+    elif length >= 8:
+        if rest > 0:
+            low = load64(address, length - 8) >> np.uint64((8 - rest) * 8)
+    else:
+        low = load_part(address, rest)
+    return absorb(fold(low ^ secret, high ^ state), np.uint64(length))
+
+
+@kernel
+def secret_of(seed: Any) -> Any:
+    """The second number that a seed stands for; odd, so that it is not zero."""
+    return mix(np.uint64(seed) + _SECRET) | ONE
+
+
+@kernel
+def absorb_column(states: Any, secret: Any, table: Any, c: Any) -> None:
+    """Lets every row's state absorb its value in column c, which is not of kind OTHER. O(bytes)."""
+    count = len(states)
+    kind = table[c, KIND]
+    width = table[c, WIDTH]
+    data = table[c, DATA]
+    valid = table[c, VALID]
+    first = table[c, START]
+    if kind == NULLS:
+        for i in range(count):
+            states[i] = absorb_null(states[i])
+    elif kind == TEXT:
+        characters = table[c, BYTES]
+        for i in range(count):
+            if valid != 0 and bit(valid, first + i) == ZERO:
+                states[i] = absorb_null(states[i])
+            else:
+                begin = np.int64(load64(data, (first + i) * 8))
+                end = np.int64(load64(data, (first + i) * 8 + 8))
+                states[i] = absorb_bytes(states[i], secret, characters + begin, end - begin)
+    elif kind == FIXED and width == 8 and valid == 0:
+        for i in range(count):
+            states[i] = absorb(states[i], load64(data, (first + i) * 8))
+    elif kind == FIXED and width != 8 and width != 4 and width != 2 and width != 1:
+        for i in range(count):
+            if valid != 0 and bit(valid, first + i) == ZERO:
+                states[i] = absorb_null(states[i])
+            else:
+                states[i] = absorb_bytes(states[i], secret, data + (first + i) * width, width)
+    else:
+        for i in range(count):
+            if valid != 0 and bit(valid, first + i) == ZERO:
+                states[i] = absorb_null(states[i])
+            else:
+                states[i] = absorb(states[i], word(kind, width, data, first + i))
 
 
 @kernel
 def hash_table(table: Any, num_rows: Any, seed: Any) -> Any:
     """The uint64 hash of every row of the columns in `table`, none of kind OTHER. O(bytes)."""
-    states = np.empty(num_rows, np.uint64)
-    start = mix(np.uint64(seed))
-    for i in range(num_rows):
-        states[i] = start
+    states = np.full(num_rows, mix(np.uint64(seed)))
+    secret = secret_of(seed)
     for c in range(table.shape[0]):
-        kind = table[c, KIND]
-        width = table[c, WIDTH]
-        data = table[c, DATA]
-        valid = table[c, VALID]
-        first = table[c, START]
-        if kind == NULLS:
-            for i in range(num_rows):
-                states[i] = absorb_null(states[i])
-        elif kind == TEXT:
-            characters = table[c, BYTES]
-            for i in range(num_rows):
-                if valid != 0 and bit(valid, first + i) == ZERO:
-                    states[i] = absorb_null(states[i])
-                else:
-                    begin = np.int64(load64(data, (first + i) * 8))
-                    end = np.int64(load64(data, (first + i) * 8 + 8))
-                    states[i] = absorb_bytes(states[i], characters + begin, end - begin)
-        elif kind == FIXED and width == 8 and valid == 0:
-            for i in range(num_rows):
-                states[i] = absorb(states[i], load64(data, (first + i) * 8))
-        elif kind == FIXED and width != 8 and width != 4 and width != 2 and width != 1:
-            for i in range(num_rows):
-                if valid != 0 and bit(valid, first + i) == ZERO:
-                    states[i] = absorb_null(states[i])
-                else:
-                    states[i] = absorb_bytes(states[i], data + (first + i) * width, width)
-        else:
-            for i in range(num_rows):
-                if valid != 0 and bit(valid, first + i) == ZERO:
-                    states[i] = absorb_null(states[i])
-                else:
-                    states[i] = absorb(states[i], word(kind, width, data, first + i))
+        absorb_column(states, secret, table, c)
+    return states
+
+
+@kernel
+def hash_table_twice(table: Any, num_rows: Any, seed: Any, other_seed: Any) -> Any:
+    """`hash_table` with two seeds, in one call."""
+    return hash_table(table, num_rows, seed), hash_table(table, num_rows, other_seed)
+
+
+@kernel
+def extend_hashes(hashes: Any, rows: Any, table: Any, seed: Any) -> Any:
+    """The hashes of rows with more columns: hashes[rows[i]] is that of the columns before, which used the same seed."""
+    states = hashes[rows]
+    secret = secret_of(seed)
+    for c in range(table.shape[0]):
+        absorb_column(states, secret, table, c)
     return states
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.zset.columns import DATA, FIXED, KIND, OTHER, START, WIDTH, Table, describe
-from millstream.zset.hash_kernels import fold_lists, fold_maps, hash_table
+from millstream.zset.hash_kernels import extend_hashes, fold_lists, fold_maps, hash_table, hash_table_twice
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -51,19 +51,52 @@ def hash_columns(columns: Sequence[pa.Array], num_rows: int, seed: int) -> Hashe
 
 def hash_described(columns: Sequence[pa.Array], table: Table, num_rows: int, seed: int) -> Hashes:
     """`hash_columns` for a caller that has the table of `columns`."""
-    # The kernel reads the words by address: they must live until it returns.
-    words = []
-    nested = np.flatnonzero(table[:, KIND] == OTHER).tolist()
-    if nested:
-        table = table.copy()
-    for c in nested:
+    table, _words = _flat(columns, table, seed)
+    return hash_table(table, num_rows, np.uint64(seed))
+
+
+def hash_pairs(columns: Sequence[pa.Array], table: Table, num_rows: int, seeds: Seeds) -> tuple[Hashes, Hashes]:
+    """The hashes of every row with both seeds. `table` is that of `columns`. O(bytes)."""
+    if is_flat(table):
+        return hash_table_twice(table, num_rows, np.uint64(seeds.key), np.uint64(seeds.row))
+    return hash_described(columns, table, num_rows, seeds.key), hash_described(columns, table, num_rows, seeds.row)
+
+
+def extend_pairs(
+    hashes: tuple[Hashes, Hashes], rows: npt.NDArray[np.int64], columns: Sequence[pa.Array], seeds: Seeds
+) -> tuple[Hashes, Hashes]:
+    """The pairs of rows that consist of the columns hashed before and of `columns`, without reading the former again.
+
+    `hashes` are pairs with the same seeds; row i begins with what `rows[i]` says. O(bytes of `columns`).
+    """
+    table = describe(columns)
+    extended = []
+    for before, seed in zip(hashes, seeds, strict=True):
+        flat, _words = _flat(columns, table, seed)
+        extended.append(extend_hashes(before, rows, flat, np.uint64(seed)))
+    return extended[0], extended[1]
+
+
+def is_flat(table: Table) -> bool:
+    """Whether kernels can read all columns."""
+    return OTHER not in table[:, KIND].tolist()
+
+
+def _flat(columns: Sequence[pa.Array], table: Table, seed: int) -> tuple[Table, list[Hashes]]:
+    """The table with words in place of nested columns. The kernel reads the words by address: they must live until it
+    returns."""
+    words: list[Hashes] = []
+    if is_flat(table):
+        return table, words
+    table = table.copy()
+    for c in np.flatnonzero(table[:, KIND] == OTHER).tolist():
         hashes = _hash_nested(columns[c], seed)
         words.append(hashes)
         # The words take the place of the values; the validity bitmap keeps the column's own offset.
         table[c, KIND] = FIXED
         table[c, WIDTH] = 8
         table[c, DATA] = hashes.ctypes.data - 8 * table[c, START]
-    return hash_table(table, num_rows, np.uint64(seed))
+    return table, words
 
 
 def _hash_nested(column: pa.Array, seed: int) -> Hashes:

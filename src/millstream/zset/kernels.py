@@ -156,6 +156,28 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
 
 
 @kernel
+def are_distinct(hashes: Any) -> Any:
+    """Whether all hashes are surely different: true means yes, false that two are equal or, rarely, look alike.
+
+    A hash table of 32-bit parts of the hashes, at most half full. O(n), less where there are equal ones.
+    """
+    size = 64
+    while size < 2 * len(hashes):
+        size *= 2
+    mask = np.uint64(size - 1)
+    cells = np.zeros(size, np.uint32)
+    for i in range(len(hashes)):
+        part = np.uint32(hashes[i] >> np.uint64(32)) | np.uint32(1)
+        cell = np.int64(hashes[i] & mask)
+        while cells[cell] != 0:
+            if cells[cell] == part:
+                return False
+            cell = (cell + 1) & np.int64(mask)
+        cells[cell] = part
+    return True
+
+
+@kernel
 def collapse(entries: Any, weights: Any) -> Any:
     """Sums the weights of equal neighbours, drops zeros, and takes the sorted entries apart."""
     count = len(entries)

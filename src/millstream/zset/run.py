@@ -58,7 +58,7 @@ class Run:
         directory = self.directory.nbytes if "directory" in self.__dict__ else 0
         return int(columns + 24 * self.num_rows + directory)
 
-    @property
+    @cached_property
     def index_line(self) -> tuple[int, int, int, int]:
         """What `probe_runs` wants to know: where hashes and directory are, the directory's bits, the weights."""
         bits = len(self.directory).bit_length() - 1

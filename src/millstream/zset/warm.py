@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from millstream.zset.columns import describe
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.equality import equal_values
 from millstream.zset.group_table import GroupTable
-from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
+from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
 from millstream.zset.run import build_run, merge_runs
 from millstream.zset.trace import Trace
 
@@ -35,6 +36,7 @@ def warm_up() -> None:
     equal_values(columns[0], positions, columns[0], positions)
     groups = GroupTable()
     h1, h2 = (hash_columns(columns, 2, seed) for seed in DEFAULT_SEEDS)
+    extend_pairs(hash_pairs(columns[:1], describe(columns[:1]), 2, DEFAULT_SEEDS), positions, columns, DEFAULT_SEEDS)
     slots = groups.slots(np.repeat(h1, 40), np.repeat(h2, 40))
     groups.find(h1, h2)
     groups.release(np.unique(slots))

@@ -83,6 +83,19 @@ def prefetch(typing: Any, address: Any, offset: Any) -> tuple[Any, Callable[...,
     return types.void(types.int64, types.int64), generate
 
 
+@intrinsic
+def fold(typing: Any, a: Any, b: Any) -> tuple[Any, Callable[..., Any]]:
+    """The two halves of the 128-bit product of two uint64, combined by exclusive or (wyhash, Wang Yi 2019)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
+        high = builder.trunc(builder.lshr(product, wide(64)), ir.IntType(64))
+        return builder.xor(builder.trunc(product, ir.IntType(64)), high)
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
 load8 = _loader(8)
 load16 = _loader(16)
 load32 = _loader(32)
@@ -141,6 +154,43 @@ def mix(x: Any) -> Any:
     x = (x ^ (x >> _S30)) * _M1
     x = (x ^ (x >> _S27)) * _M2
     return x ^ (x >> _S31)
+
+
+@kernel
+def load_part(address: Any, length: Any) -> Any:
+    """The 0 to 7 bytes at `address` as a word, padded with zeros. Reads no other bytes."""
+    if length >= 4:
+        high = load32(address, length - 4) << np.uint64((length - 4) * 8)
+        return load32(address, np.int64(0)) | high
+    if length > 0:
+        half = length >> 1
+        low = load8(address, np.int64(0)) | load8(address, half) << np.uint64(half * 8)
+        return low | load8(address, length - 1) << np.uint64((length - 1) * 8)
+    return ZERO
+
+
+@kernel
+def copy_text(target: Any, source: Any, length: Any) -> None:
+    """`copy` for strings that are mostly short: words that overlap at the end, without a call. Touches no other
+    bytes."""
+    if length >= 8:
+        if length > 256:
+            copy(target, source, length)
+            return
+        last = length - 8
+        tail = load64(source, last)
+        offset = np.int64(0)
+        while offset < last:
+            store64(target, offset, load64(source, offset))
+            offset += 8
+        store64(target, last, tail)
+    elif length >= 4:
+        tail = load32(source, length - 4)
+        store32(target, np.int64(0), load32(source, np.int64(0)))
+        store32(target, length - 4, tail)
+    else:
+        for position in range(length):
+            store8(target, position, load8(source, position))
 
 
 @kernel

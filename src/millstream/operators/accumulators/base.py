@@ -21,6 +21,7 @@ import pyarrow as pa
 from millstream.operators.arrays import Integers, Mask, validity
 from millstream.operators.slots import grown
 from millstream.zset.delta import Weights
+from millstream.zset.hashing import Hashes
 
 State = npt.NDArray[Any]
 
@@ -30,8 +31,8 @@ class GroupBatch:
     """Rows and the groups that they belong to.
 
     `groups[i]` is the number of row i's group among the `num_groups` touched ones, `slots[g]` the slot of group g,
-    `keys` the group columns with one row per touched group. Slots are below `capacity`. `advanced` has the identities
-    of shared state that this batch has been added to.
+    `keys` the group columns with one row per touched group, `hashes` their pairs of hashes (None where nothing asks for
+    them). Slots are below `capacity`. `advanced` has the identities of shared state that this batch has been added to.
     """
 
     columns: tuple[pa.Array, ...]
@@ -40,6 +41,7 @@ class GroupBatch:
     slots: Integers
     keys: tuple[pa.Array, ...]
     capacity: int
+    hashes: tuple[Hashes, Hashes] | None = None
     advanced: set[int] = field(default_factory=set)
     _masked: dict[tuple[int | None, tuple[int, ...]], Weights] = field(default_factory=dict)
 

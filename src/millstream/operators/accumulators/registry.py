@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator
 from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
+from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
 from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
 from millstream.operators.accumulators.spread import SPREADS
@@ -38,7 +40,7 @@ def handles_distinct(function: str) -> bool:
 
 
 class AccumulatorFactory:
-    """Makes the accumulators of one aggregate operator; those that need the same candidates share them."""
+    """Makes the accumulators of one aggregate operator; those that need the same candidates or values share them."""
 
     def __init__(
         self,
@@ -54,6 +56,16 @@ class AccumulatorFactory:
         self._append_only = append_only
         self._seeds = seeds
         self.candidates: dict[tuple[tuple[int, ...], int | None, tuple[int, ...]], Candidates] = {}
+        self.distinct_values: dict[tuple[int, ...], DistinctValues] = {}
+
+    def make_distinct(self, call: AggregateCall) -> tuple[Accumulator, DistinctValues, int]:
+        """The accumulator of a DISTINCT call, over its arguments alone and without filter, and what tells it their new
+        values: `DistinctValues.new_values(batch, number)`."""
+        arguments = call.arguments
+        values = self.distinct_values.setdefault(arguments, DistinctValues(arguments, self._seeds))
+        factory = AccumulatorFactory([self._types[a] for a in arguments], (), False, self._seeds)
+        plain = replace(call, arguments=tuple(range(len(arguments))), distinct=False, filter=None)
+        return factory.make(plain), values, values.add_filter(call.filter)
 
     def make(self, call: AggregateCall) -> Accumulator:
         """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
