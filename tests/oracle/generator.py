@@ -146,6 +146,9 @@ class Queries:
             kinds = [self._chance.choice(_KINDS) for _ in range(self._chance.choice((1, 2, 3)))]
             columns = [Value(f"{name}.c{i}", kind) for i, kind in enumerate(kinds)]
             return f"({self.query(depth - 1, kinds)}) AS {name}", columns
+        if self._chance.random() < 0.05:
+            rows = ", ".join(f"({self._literal(NUMBER).text}, {self._literal(TEXT).text})" for _ in range(3))
+            return f"(VALUES {rows}) AS {name}(c0, c1)", [Value(f"{name}.c0", NUMBER), Value(f"{name}.c1", TEXT)]
         table = self._chance.choice(tuple(_COLUMNS))
         return f"{table} AS {name}", [Value(f"{name}.{column}", kind) for column, kind in _COLUMNS[table]]
 
@@ -153,16 +156,31 @@ class Queries:
         source, columns = self._relation(depth)
         for _ in range(self._chance.choice((0, 0, 1, 1, 2))):
             right, more = self._relation(max(depth - 1, 0))
-            kind = self._chance.choice(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", "LEFT SEMI JOIN"))
+            kind = self._chance.choice(
+                ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", "LEFT SEMI JOIN", "LATERAL")
+            )
+            if kind == "LATERAL":
+                source, columns = self._lateral(source, columns, depth)
+                continue
             if kind == "CROSS JOIN":
                 source, columns = f"{source} CROSS JOIN {right}", columns + more
                 continue
             condition = self._equality(columns, more)
             if self._chance.random() < 0.3:
                 condition += f" AND {self._predicate(columns + more)}"
+            elif depth and self._chance.random() < 0.15:
+                condition += f" AND {self._subquery(self._chance.choice((columns, more)), depth)}"
             source = f"{source} {kind} {right} ON {condition}"
             columns = columns if kind == "LEFT SEMI JOIN" else columns + more
         return source, columns
+
+    def _lateral(self, source: str, columns: list[Value], depth: int) -> tuple[str, list[Value]]:
+        """A join with a query for each row of `source`."""
+        name, kind = self._name(), self._chance.choice(_KINDS)
+        inner = self.query(max(depth - 1, 0), [kind], columns)
+        join = self._chance.choice(("CROSS JOIN LATERAL ({})", "LEFT JOIN LATERAL ({})"))
+        condition = " ON TRUE" if join.startswith("LEFT") else ""
+        return f"{source} {join.format(inner)} AS {name}{condition}", [*columns, Value(f"{name}.c0", kind)]
 
     def _equality(self, left: Values, right: Values) -> str:
         pairs = [(a, b) for a in left for b in right if a.kind == b.kind]
@@ -176,7 +194,8 @@ class Queries:
         if outer and self._chance.random() < 0.8:
             parts.append(self._equality(columns, outer))
         if self._chance.random() < 0.4:
-            parts.append(self._predicate(columns, depth))
+            seen = [*columns, *outer] if self._chance.random() < 0.3 else columns
+            parts.append(self._predicate(seen, depth))
         return f" WHERE {' AND '.join(parts)}" if parts else ""
 
     def _items(self, items: Values) -> str:

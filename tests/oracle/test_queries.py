@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream.plan.program import Program
-from tests.oracle.cases import aggregates, grouping_sets, joins, ordering, scalar, sets, subqueries, windows
+from tests.oracle.cases import aggregates, grouping_sets, joins, ordering, pivots, scalar, sets, subqueries, windows
 from tests.oracle.harness import Step, Views, World, check, program_of, schedules
 
 FAMILIES = {
@@ -22,6 +22,7 @@ FAMILIES = {
     "windows": windows.CASES,
     "subqueries": subqueries.CASES,
     "grouping_sets": grouping_sets.CASES,
+    "pivots": pivots.CASES,
 }
 
 

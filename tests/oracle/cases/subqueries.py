@@ -80,6 +80,23 @@ CASES = (
          "AS z) AS p FROM t"),
     Case("q_window", "SELECT id FROM t WHERE b IN (SELECT r FROM (SELECT RANK() OVER (ORDER BY c) AS r, c FROM u "
          "WHERE u.a = t.a) AS z)"),
+    Case("q_row_in", "SELECT id, (a, s) IN (SELECT a, s FROM u) AS p FROM t",
+         "SELECT id, CASE WHEN EXISTS (SELECT 1 FROM u WHERE u.a = t.a AND u.s = t.s) THEN TRUE WHEN EXISTS (SELECT 1 "
+         "FROM u WHERE (u.a = t.a OR u.a IS NULL OR t.a IS NULL) AND (u.s = t.s OR u.s IS NULL OR t.s IS NULL)) "
+         "THEN NULL ELSE FALSE END FROM t"),
+    Case("q_row_not_in", "SELECT id FROM t WHERE (a, b) NOT IN (SELECT a, c FROM u WHERE u.s = t.s)",
+         "SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.s = t.s AND (u.a = t.a OR u.a IS NULL OR t.a IS "
+         "NULL) AND (u.c = t.b OR u.c IS NULL))"),
+    Case("q_on", "SELECT t.id, u.c FROM t JOIN u ON t.a = u.a AND t.b > (SELECT COUNT(*) FROM k WHERE k.a = u.a)",
+         "SELECT t.id, u.c FROM t JOIN u ON t.a = u.a WHERE t.b > (SELECT COUNT(*) FROM k WHERE k.a = u.a)"),
+    Case("q_on_left", "SELECT t.id, u.c FROM t LEFT JOIN u ON t.a = u.a AND EXISTS (SELECT 1 FROM k WHERE k.s = t.s)",
+         "SELECT t.id, u.c FROM (SELECT *, EXISTS (SELECT 1 FROM k WHERE k.s = t.s) AS e FROM t) AS t LEFT JOIN u "
+         "ON t.a = u.a AND t.e"),
+    Case("q_on_right", "SELECT t.id, u.c FROM t FULL JOIN u ON t.a = u.a AND u.c IN (SELECT id FROM k)",
+         "SELECT t.id, u.c FROM t FULL JOIN (SELECT *, c IN (SELECT id FROM k) AS e FROM u) AS u ON t.a = u.a AND u.e"),
+    Case("q_on_both", "SELECT t.id, u.c FROM t JOIN u ON t.s = u.s AND (SELECT COUNT(*) FROM k WHERE k.a = t.a "
+         "OR k.a = u.a) > 1",
+         "SELECT t.id, u.c FROM t JOIN u ON t.s = u.s WHERE (SELECT COUNT(*) FROM k WHERE k.a = t.a OR k.a = u.a) > 1"),
     Case("q_array", "SELECT id, ARRAY(SELECT u.s FROM u WHERE u.a = t.a ORDER BY u.s DESC) AS p FROM t",
          "SELECT id, coalesce((SELECT list(u.s ORDER BY u.s DESC NULLS LAST) FROM u WHERE u.a = t.a), []) FROM t"),
     Case("q_array_top", "SELECT id, ARRAY(SELECT c FROM u ORDER BY c LIMIT 3) AS p FROM t",
