@@ -132,6 +132,24 @@ def test_every_route_has_a_least_role(services: Services, call: Caller) -> None:
             assert (method, template) in LEAST_ROLE, (method, path)
 
 
+def test_the_description_says_who_may_use_an_operation(call: Caller) -> None:
+    document = call("GET", "/openapi.json").json()
+    (scheme,) = document["components"]["securitySchemes"]
+    assert document["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            guarded = path.startswith("/v0/")
+            assert operation.get("security") == ([{scheme: []}] if guarded else None), path
+            assert ("401" in operation["responses"]) == guarded, path
+    listing, making = document["paths"]["/v0/api_keys"]["get"], document["paths"]["/v0/api_keys"]["post"]
+    assert listing["description"].startswith("Required role: `write` or higher.")
+    one = listing["responses"]["200"]["content"]["application/json"]["schema"]["items"]
+    assert (set(one["properties"]), one["properties"]["role"]["enum"]) == ({"id", "name", "role"}, ["read", "write"])
+    made = making["responses"]["201"]["content"]["application/json"]["schema"]
+    assert made["required"] == ["id", "name", "api_key"]
+    assert making["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name"]
+
+
 def test_totals_of_the_role_table() -> None:
     count = {role: list(LEAST_ROLE.values()).count(role) for role in ("read", "write", "admin", "owner")}
     assert count == {"read": 30, "write": 33, "admin": 8, "owner": 6}

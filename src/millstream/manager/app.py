@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 import orjson
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -20,6 +20,7 @@ from millstream import __version__
 from millstream.errors import MillstreamError
 from millstream.manager.authentication import Authenticate, authorize
 from millstream.manager.browsers import PageGuard, cors
+from millstream.manager.openapi import Application
 from millstream.manager.routes import dataplane, deployment, observe, pipelines, platform, programs
 from millstream.manager.services import Services
 
@@ -81,7 +82,7 @@ async def _on_defect(_request: Request, error: Exception) -> Response:
 
 def create_app(services: Services) -> RawPath:
     """The ASGI application on these services."""
-    app = FastAPI(
+    app = Application(
         title="Millstream",
         version=__version__,
         description="Incremental SQL pipelines with input connectors that start and pause on their own.",
