@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from millstream.expressions.nodes import Expression
 from millstream.types import SqlType
+from millstream.udf.declarations import ExternalAggregate
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ class AggregateCall:
     result type. COUNT with no arguments is COUNT(*).
 
     `order`: what ARRAY_AGG sorts by before all columns. `within`: rows that agree in these columns count as one, whose
-    arguments they all must have (WITHIN DISTINCT); before `distinct`.
+    arguments they all must have (WITHIN DISTINCT); before `distinct`. `user`: an aggregate that the program defines,
+    `function` is its name then.
     """
 
     function: str
@@ -138,6 +140,7 @@ class AggregateCall:
     filter: int | None = None
     order: tuple[SortKey, ...] = ()
     within: tuple[int, ...] = ()
+    user: ExternalAggregate | None = None
 
     @property
     def columns(self) -> set[int]:
@@ -294,7 +297,7 @@ class WindowCall:
 
     ROW_NUMBER, RANK, DENSE_RANK have neither arguments nor frame. LAG and LEAD take the value and, where there is no
     row `offset` rows away, a default of the same type (without: NULL). FIRST_VALUE, LAST_VALUE and all aggregates
-    work on `frame`.
+    work on `frame`. `user` is as in AggregateCall.
     """
 
     function: str
@@ -304,6 +307,7 @@ class WindowCall:
     offset: int = 1
     distinct: bool = False
     filter: int | None = None
+    user: ExternalAggregate | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from millstream.sql.messages import SqlError, not_yet
 from millstream.sql.scope import Scope
 from millstream.sql.syntax import Node, Window
 from millstream.types import SqlType
+from millstream.udf.declarations import ExternalAggregate
 
 #: Placeholders for aggregate results have column indices from here on; no row is that wide.
 AGGREGATE_BASE = 1 << 30
@@ -104,6 +105,7 @@ class WindowRequest:
     offset: int = 1
     distinct: bool = False
     filter: Expression | None = None
+    user: ExternalAggregate | None = None
 
 
 @dataclass

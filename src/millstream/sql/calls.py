@@ -16,15 +16,17 @@ from millstream.sql.lambdas import bind_lambda
 from millstream.sql.messages import Poisoned, SqlError, invalid
 from millstream.sql.syntax import FunctionCall, Lambda, Node
 from millstream.sql.time_windows import GROUP_WINDOWS, bind_group_window
-from millstream.sql.user_functions import bind_user_call
+from millstream.sql.user_functions import bind_user_call, user_aggregate, with_length
 from millstream.sql.window_calls import WINDOW_ONLY, bind_window_call, modifier
 from millstream.types import Kind, SqlType
 from millstream.types.sql_type import BIGINT
 
 
-def is_aggregate(node: Node) -> bool:
+def is_aggregate(node: Node, env: Environment) -> bool:
     """Whether a node is a call of an aggregate function (not over a window)."""
-    return isinstance(node, FunctionCall) and node.over is None and is_aggregate_name(node.name.name)
+    if not isinstance(node, FunctionCall) or node.over is not None:
+        return False
+    return is_aggregate_name(node.name.name) or node.name.name in env.context.catalog.aggregates
 
 
 @binds_expression(FunctionCall)
@@ -33,7 +35,7 @@ def bind_function(node: FunctionCall, env: Environment) -> Expression:
     name = node.name.name.upper()
     if node.over is not None or name in WINDOW_ONLY:
         return bind_window_call(node, name, env)
-    if is_aggregate(node):
+    if is_aggregate(node, env):
         return _aggregate(node, name, env)
     if name in ("GROUPING", "GROUPING_ID"):
         return _grouping(node, env)
@@ -117,8 +119,9 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
         condition = inner.bind(node.filter)
         if condition.type.kind is not Kind.BOOLEAN:
             raise invalid("FILTER clause must be a condition", node.filter.span)
+    user = env.context.catalog.aggregates.get(node.name.name)
     try:
-        typed, result = resolve_aggregate(name, arguments)
+        typed, result = resolve_aggregate(name, arguments) if user is None else user_aggregate(user, node, arguments)
     except TypeCheckError as error:
         raise at_place(error, node.span) from None
     if node.distinct and name == "MODE":
@@ -129,15 +132,16 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
         present = build_call("IS NOT NULL", typed)
         condition = present if condition is None else build_call("AND", [condition, present])
     call = AggregateCall(
-        AGGREGATES[name].name,
+        AGGREGATES[name].name if user is None else str(user),
         tuple(collector.input(argument) for argument in typed),
         result,
         node.distinct,
         None if condition is None else collector.input(condition),
         _order(node, typed, collector, inner),
         tuple(dict.fromkeys(collector.input(key) for key in inner.bind_all(node.within_distinct))),
+        user,
     )
-    return add_call(collector, call)
+    return with_length(add_call(collector, call), user)
 
 
 def _order(

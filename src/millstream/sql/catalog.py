@@ -13,6 +13,7 @@ from millstream.plan.nodes import Column, Schema
 from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Index, Table, View
 from millstream.sql.identifiers import needs_quotes
 from millstream.types import SqlType
+from millstream.udf.declarations import ExternalAggregate
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Catalog:
     poisoned: set[str] = field(default_factory=set)
     recursive: dict[str, Schema] = field(default_factory=dict)
     functions: dict[str, UserFunction] = field(default_factory=dict)
+    aggregates: dict[str, ExternalAggregate] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
     #: Names of the functions and aggregates whose code is Python
     external: list[str] = field(default_factory=list)

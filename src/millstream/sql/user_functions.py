@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from millstream.expressions.errors import TypeCheckError, cannot_apply, signature_text, type_text, wrong_count
 from millstream.expressions.nodes import Expression, substitute
-from millstream.expressions.registry import build_call, coerce
+from millstream.expressions.registry import build_call, build_cast, coerce
 from millstream.sql.binding import Environment
 from millstream.sql.catalog import UserFunction
 from millstream.sql.messages import invalid
 from millstream.sql.syntax import FunctionCall
 from millstream.types import Kind, SqlType
+from millstream.udf.checks import without_length
+from millstream.udf.declarations import ExternalAggregate
 
 _TIMES = frozenset((Kind.DATE, Kind.TIMESTAMP))
 
@@ -20,15 +22,10 @@ def bind_user_call(
     function: UserFunction, node: FunctionCall, arguments: Sequence[Expression], env: Environment
 ) -> Expression:
     """The value of a call. Raises SqlError for arguments that the parameters do not take."""
-    if len(arguments) != len(function.parameters):
-        raise invalid(wrong_count(function.name, str(len(function.parameters))).message, node.span)
     given: dict[int, Expression] = {}
-    for position, (argument, parameter) in enumerate(zip(arguments, function.parameters, strict=True)):
-        converted = _converted(argument, parameter)
-        if converted is None:
-            form = signature_text(function.name, [type_text(p) for p in function.parameters])
-            mismatch = cannot_apply(function.name, arguments)
-            raise invalid(f"{mismatch.message}. Supported form(s): {form}", node.span)
+    fitting = _fitting(function.name, function.parameters, node, arguments)
+    for position, (converted, parameter) in enumerate(zip(fitting, function.parameters, strict=True)):
+        argument = arguments[position]
         if argument.type.nullable and not parameter.nullable:
             text = (
                 f"Argument {position} is nullable, while '{function.name}' expects a not nullable value; "
@@ -37,6 +34,41 @@ def bind_user_call(
             env.context.warn("Nullable argument", text, node.arguments[position].span)
         given[position] = build_call("AS DECLARED", [converted], (parameter,))
     return substitute(function.body, given)
+
+
+def user_aggregate(
+    aggregate: ExternalAggregate, node: FunctionCall, arguments: Sequence[Expression]
+) -> tuple[list[Expression], SqlType]:
+    """The arguments of a call as the parameters' types, and the type of its result for groups with rows, without a
+    length (see `with_length`). Rows with a NULL argument do not count, so there may be no row."""
+    declaration = aggregate.declaration
+    typed = _fitting(declaration.name, declaration.types, node, arguments)
+    returns = without_length(declaration.returns)
+    return typed, returns.with_nullable(returns.nullable or any(argument.type.nullable for argument in typed))
+
+
+def with_length(result: Expression, aggregate: ExternalAggregate | None) -> Expression:
+    """The result of an aggregate, cut or padded to the length of its declared type."""
+    if aggregate is None or without_length(aggregate.declaration.returns) == aggregate.declaration.returns:
+        return result
+    return build_cast(result, aggregate.declaration.returns.with_nullable(result.type.nullable))
+
+
+def _fitting(
+    name: str, parameters: Sequence[SqlType], node: FunctionCall, arguments: Sequence[Expression]
+) -> list[Expression]:
+    """The arguments as the types of the parameters."""
+    if len(arguments) != len(parameters):
+        raise invalid(wrong_count(name, str(len(parameters))).message, node.span)
+    found = []
+    for argument, parameter in zip(arguments, parameters, strict=True):
+        converted = _converted(argument, parameter)
+        if converted is None:
+            form = signature_text(name, [type_text(p) for p in parameters])
+            mismatch = cannot_apply(name, arguments)
+            raise invalid(f"{mismatch.message}. Supported form(s): {form}", node.span)
+        found.append(converted)
+    return found
 
 
 def _converted(argument: Expression, parameter: SqlType) -> Expression | None:

@@ -14,6 +14,7 @@ from millstream.plan.nodes import WindowFrame
 from millstream.sql.binding import Environment, WindowRequest, at_place
 from millstream.sql.messages import invalid, not_supported, not_yet
 from millstream.sql.syntax import Frame, FunctionCall, Node, SortItem, Window
+from millstream.sql.user_functions import user_aggregate, with_length
 from millstream.types import Kind, SqlType
 from millstream.types.sql_type import BIGINT, LONG_INTERVALS, SHORT_INTERVALS
 
@@ -45,7 +46,8 @@ def bind_window_call(node: FunctionCall, name: str, env: Environment) -> Express
         raise not_yet(f"Window function {name} not yet implemented", node.span)
     if node.over is None:
         raise invalid("OVER clause is necessary for window functions", node.span)
-    if name not in WINDOW_ONLY and not is_aggregate(name):
+    user = env.context.catalog.aggregates.get(node.name.name)
+    if name not in WINDOW_ONLY and not is_aggregate(name) and user is None:
         raise invalid(f"OVER must be applied to aggregate function: '{node.name.name}'", node.span)
     if env.windows is None:
         raise invalid(f"Windowed aggregate expression is illegal in {env.clause or 'this'} clause", node.span)
@@ -60,7 +62,7 @@ def bind_window_call(node: FunctionCall, name: str, env: Environment) -> Express
     arguments = _arguments(node, name, inner)
     make = _rank if name in _RANKS else _neighbour if name in _NEIGHBOURS else _framed
     request = make(node, name, arguments, WindowRequest(name, (), BIGINT, partition, order), window, inner)
-    return env.windows.add(request)
+    return with_length(env.windows.add(request), user)
 
 
 def _resolved(window: Window, env: Environment) -> Window:
@@ -170,13 +172,14 @@ def _framed(
     if node.within_distinct or node.order:
         clause = "WITHIN DISTINCT" if node.within_distinct else "ORDER BY"
         raise not_yet(f"{clause} in window aggregate {name}", node.span)
+    user = env.context.catalog.aggregates.get(node.name.name)
     condition = None
     if node.filter is not None:
         condition = env.bind(node.filter)
         if condition.type.kind is not Kind.BOOLEAN:
             raise invalid("FILTER clause must be a condition", node.filter.span)
     try:
-        typed, result = resolve_aggregate(name, arguments)
+        typed, result = resolve_aggregate(name, arguments) if user is None else user_aggregate(user, node, arguments)
     except TypeCheckError as error:
         raise at_place(error, node.span) from None
     if node.distinct and name == "MODE":
@@ -185,13 +188,14 @@ def _framed(
         result = result.with_nullable(True)
     return replace(
         base,
-        function=AGGREGATES[name].name,
+        function=AGGREGATES[name].name if user is None else str(user),
         arguments=tuple(typed),
         type=result,
         order=() if frame.whole else base.order,
         frame=frame,
         distinct=node.distinct and bool(typed),
         filter=condition,
+        user=user,
     )
 
 

@@ -96,7 +96,7 @@ def result_column(result: Any, count: int, sql_type: SqlType) -> pa.Array:
     """What an Arrow function gave, as a column of `count` values: an array of that length, anything that exports one,
     or one value for all rows. Raises Unfit, whose text follows `returned`."""
     wanted = arrow_type(sql_type)
-    array = _array_of(result)
+    array = array_of(result)
     if array is None:
         value = result
         if isinstance(result, pa.Scalar | np.ndarray):
@@ -115,7 +115,7 @@ def result_column(result: Any, count: int, sql_type: SqlType) -> pa.Array:
     return _cast(array, sql_type)
 
 
-def _array_of(result: Any) -> pa.Array | None:
+def array_of(result: Any) -> pa.Array | None:
     """The one array that a result is or exports; None for a single value."""
     if isinstance(result, pa.Array):
         return result

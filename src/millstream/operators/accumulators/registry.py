@@ -11,6 +11,7 @@ from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator
 from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
 from millstream.operators.accumulators.distinct_values import DistinctValues
+from millstream.operators.accumulators.external import external_accumulator
 from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
 from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
 from millstream.operators.accumulators.spread import SPREADS
@@ -70,6 +71,8 @@ class AccumulatorFactory:
     def make(self, call: AggregateCall) -> Accumulator:
         """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
         name, arguments = call.function, call.arguments
+        if call.user is not None:
+            return external_accumulator(call, self._types, self._group, self._seeds)
         if name in ("COUNT", "REGR_COUNT"):
             return CountAccumulator(arguments, call.filter)
         if name in _TRUTHS:

@@ -174,7 +174,7 @@ def _any_aggregate(call: WindowCall, types: Sequence[pa.DataType], seeds: Seeds,
     frame = call.frame
     arguments = tuple(a + 1 for a in call.arguments)
     filter_column = None if call.filter is None else call.filter + 1
-    inner = AggregateCall(call.function, arguments, call.type, call.distinct, filter_column)
+    inner = AggregateCall(call.function, arguments, call.type, call.distinct, filter_column, user=call.user)
     all_types = (pa.int64(), *types)
     variants = {column + 1: sql_type for column, sql_type in variants.items()}
     AggregateOperator(all_types, (0,), (inner,), True, seeds, variants)  # refuses what is not supported

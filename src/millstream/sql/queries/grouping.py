@@ -200,7 +200,7 @@ def _group_key(node: Node, items: Sequence[Any], env: Environment) -> list[Expre
         if contains_aggregate(key):
             raise invalid("Aggregate expression is illegal in GROUP BY clause", node.span)
         return [key]
-    if is_aggregate(node):
+    if is_aggregate(node, env):
         raise invalid("Aggregate expression is illegal in GROUP BY clause", node.span)
     if isinstance(node, Name) and len(node.parts) == 1 and _names_aggregate(node, env):
         raise invalid("Aggregate expression is illegal in GROUP BY clause", node.span)
@@ -210,7 +210,7 @@ def _group_key(node: Node, items: Sequence[Any], env: Environment) -> list[Expre
 def _names_aggregate(node: Name, env: Environment) -> bool:
     name = node.parts[0]
     alias = env.aliases.get(name.name)
-    return alias is not None and env.scope.unqualified(name) is None and is_aggregate(alias.expression)
+    return alias is not None and env.scope.unqualified(name) is None and is_aggregate(alias.expression, env)
 
 
 def contains_aggregate(expression: Expression) -> bool:

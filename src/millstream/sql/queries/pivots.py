@@ -26,7 +26,7 @@ from millstream.sql.binding import (
 )
 from millstream.sql.calls import is_aggregate
 from millstream.sql.catalog import derived_column
-from millstream.sql.messages import invalid
+from millstream.sql.messages import invalid, not_yet
 from millstream.sql.queries.aliases import aliased
 from millstream.sql.queries.grouping import Grouping
 from millstream.sql.scope import Scope, ScopeColumn
@@ -61,10 +61,11 @@ def _pivot(node: Pivot, env: QueryEnvironment) -> tuple[Plan, Scope]:
 
 
 def _measure(node: Node, aggregates: Aggregates, env: Environment) -> AggregateCall:
-    if not is_aggregate(node):
+    if not is_aggregate(node, env):
         raise invalid("Measure expression in PIVOT must use aggregate function", node.span)
     placeholder = env.bind(node)
-    assert isinstance(placeholder, ColumnRef)
+    if not isinstance(placeholder, ColumnRef):  # a cast to the length that a user's aggregate declares
+        raise not_yet(f"PIVOT by an aggregate of type {placeholder.type.sql()}", node.span)
     return aggregates.calls[placeholder.index - AGGREGATE_BASE]
 
 

@@ -126,7 +126,9 @@ class _Chain:
         first = group[0][1]
         keys = tuple(SortKey(self.columns.index(e), descending, nulls) for e, descending, nulls in first.order)
         calls = tuple(
-            WindowCall(r.function, self._at(r.arguments), r.type, r.frame, r.offset, r.distinct, self._filter(r))
+            WindowCall(
+                r.function, self._at(r.arguments), r.type, r.frame, r.offset, r.distinct, self._filter(r), r.user
+            )
             for _, r in group
         )
         schema = (*self.plan.schema, *(Column(f"$window{n}", r.type) for n, r in group))
@@ -135,7 +137,8 @@ class _Chain:
     def _add_whole(self, group: Sequence[_Numbered]) -> None:
         partition = tuple(dict.fromkeys(self._at(group[0][1].partition)))
         calls = tuple(
-            AggregateCall(r.function, self._at(r.arguments), r.type, r.distinct, self._filter(r)) for _, r in group
+            AggregateCall(r.function, self._at(r.arguments), r.type, r.distinct, self._filter(r), user=r.user)
+            for _, r in group
         )
         keys = tuple(self.plan.schema[p] for p in partition)
         schema = (*keys, *(Column(f"$window{n}", r.type) for n, r in group))

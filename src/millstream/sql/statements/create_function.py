@@ -17,7 +17,7 @@ from millstream.expressions.registry import build_call, build_cast, is_scalar_fu
 from millstream.sql.binding import Aggregates, Environment, QueryEnvironment, Subqueries, Windows, at_place
 from millstream.sql.catalog import UserFunction
 from millstream.sql.context import Context
-from millstream.sql.messages import SqlError, not_yet
+from millstream.sql.messages import SqlError
 from millstream.sql.scope import Scope, ScopeColumn
 from millstream.sql.statements.registry import compiles
 from millstream.sql.syntax import (
@@ -33,7 +33,13 @@ from millstream.sql.syntax import (
 from millstream.sql.types import resolve_type
 from millstream.sql.window_calls import WINDOW_ONLY
 from millstream.types import Kind, SqlType
-from millstream.udf.checks import ERROR_TYPE, external_function, function_problem
+from millstream.udf.checks import (
+    ERROR_TYPE,
+    aggregate_problem,
+    external_aggregate,
+    external_function,
+    function_problem,
+)
 from millstream.udf.declarations import Declaration
 
 #: Words that are called, or read like calls, without being in a registry.
@@ -62,13 +68,19 @@ def create_function(statement: CreateFunction, context: Context) -> None:
 
 @compiles(CreateAggregate)
 def create_aggregate(statement: CreateAggregate, context: Context) -> None:
-    """Refuses the aggregate: user-defined ones are not built."""
-    _check_name(statement.name, context)
-    _parameters(statement.parameters, context)
-    resolve_type(statement.returns, context)
-    if not statement.linear:
-        raise not_yet("Non-linear user-defined aggregation functions", statement.span)
-    raise not_yet(f"User-defined aggregate '{statement.name.name}'", statement.span)
+    """Adds the aggregate to the catalog: its code is Python."""
+    name = statement.name
+    _check_name(name, context)
+    parameters = _parameters(statement.parameters, context)
+    returns = resolve_type(statement.returns, context)
+    if not parameters:
+        raise SqlError(f"Aggregate '{name.name}' must have a parameter", name.span, error_type="Not supported")
+    declaration = _declaration(name, statement.parameters, parameters, returns)
+    problem = aggregate_problem(declaration, statement.linear, context.udf)
+    if problem is not None:
+        raise SqlError(problem, name.span, error_type=ERROR_TYPE)
+    context.catalog.external.append(declaration.name)
+    context.catalog.aggregates[name.name] = external_aggregate(declaration, statement.linear, context.udf)
 
 
 def _check_name(name: Identifier, context: Context) -> None:
@@ -78,6 +90,8 @@ def _check_name(name: Identifier, context: Context) -> None:
         raise SqlError(text, name.span)
     if name.name in context.catalog.functions:
         raise SqlError(f"Function with name '{name.name}' already exists", name.span)
+    if name.name in context.catalog.aggregates:
+        raise SqlError(f"Aggregate with name '{name.name}' already exists", name.span)
     if name.name in context.catalog.types:
         raise SqlError(f"'{name.name}' already defined", name.span, error_type="Duplicate declaration")
 
@@ -152,8 +166,7 @@ def _python_body(
     statement: CreateFunction, parameters: tuple[SqlType, ...], returns: SqlType, context: Context
 ) -> Expression:
     """A call of the program's Python code."""
-    names = [name.name for name, _ in statement.parameters]
-    declaration = Declaration(statement.name.name, tuple(zip(names, parameters, strict=True)), returns)
+    declaration = _declaration(statement.name, statement.parameters, parameters, returns)
     problem = function_problem(declaration, context.udf)
     if problem is not None:
         raise SqlError(problem, statement.name.span, error_type=ERROR_TYPE)
@@ -161,3 +174,10 @@ def _python_body(
     columns = [ColumnRef(parameter, position) for position, parameter in enumerate(parameters)]
     called = build_call(USER_FUNCTION, columns, (external_function(declaration, context.udf),))
     return called if called.type == returns else build_cast(called, returns)
+
+
+def _declaration(
+    name: Identifier, names: tuple[tuple[Identifier, TypeName], ...], types: tuple[SqlType, ...], returns: SqlType
+) -> Declaration:
+    parameters = tuple((parameter.name, sql_type) for (parameter, _), sql_type in zip(names, types, strict=True))
+    return Declaration(name.name, parameters, returns)
