@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
+from benchmarks import compilation, end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
 from benchmarks.grid import Cells, Grid, run_grid
 from benchmarks.harness import CASES, ROOT, Measurements, environment, format_number, run_case
 from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT

@@ -29,11 +29,14 @@ are right but do not hold yet count as *pending* only.
 
 @dataclass(frozen=True)
 class Case:
-    """One case: its script, the SQL without the contents of strings, and whether it is pending."""
+    """One case: its script, the SQL without the contents of strings, whether it is pending, the SQL as written, and the
+    message that it expects."""
 
     script: str
     sql: str
     pending: bool
+    text: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,10 @@ def all_cases() -> list[Case]:
 
 def _cases(name: str, script: Script) -> Iterable[Case]:
     for statement in script.statements:
-        yield Case(name, _bare(statement), False)
-    for expectation in script.expectations:
-        end = ";" if expectation.statement else ""
-        yield Case(name, _bare(expectation.sql.removesuffix(" AS x") + end), expectation.pending is not None)
+        yield Case(name, _bare(statement), False, statement)
+    for e in script.expectations:
+        text = e.sql.removesuffix(" AS x") + (";" if e.statement else "")
+        yield Case(name, _bare(text), e.pending is not None, text, e.error or e.warning or e.failure or "")
 
 
 def _bare(sql: str) -> str:
@@ -72,7 +75,7 @@ def covered(cases: Sequence[Case] | None = None) -> list[Covered]:
     result = []
     for row in ROWS:
         pattern = re.compile(row.pattern, re.IGNORECASE)
-        hits = [c for c in cases if c.script.startswith(row.only) and pattern.search(c.sql)]
+        hits = [c for c in cases if c.script.startswith(row.only) and pattern.search(getattr(c, row.of))]
         scripts: dict[str, int] = {}
         for hit in hits:
             scripts[hit.script] = scripts.get(hit.script, 0) + 1

@@ -1,11 +1,13 @@
 """What the dialect consists of, as rows of the coverage page: a name, and the pattern by which a test case shows that
-it is about it. Patterns see the SQL of a case with the contents of its strings taken out, and ignore case.
+it is about it. Patterns ignore case. They see the SQL of a case with the contents of its strings taken out; those of
+sections marked `@text` see it whole, those of sections marked `@message` see the message that the case expects.
 
 Most rows stand in constructs.txt; functions, aggregates and pairs of types of casts are made here.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +18,15 @@ from tests.expressions.test_spec_coverage import NAMES, REFUSED, REFUSED_AGGREGA
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to test. `least`: how many cases it takes; `only`: where the scripts are whose cases count."""
+    """One thing to test. `least`: how many cases it takes; `only`: where the scripts are whose cases count; `of`: what
+    of a case the pattern sees, its `sql`, `text` or `message`."""
 
     section: str
     name: str
     pattern: str
     least: int = 3
     only: str = ""
+    of: str = "sql"
 
 
 _CONSTRUCTS = Path(__file__).parent / "constructs.txt"
@@ -32,13 +36,16 @@ _OPERATORS = "Operators and scalar functions"
 
 def _listed() -> Iterator[Row]:
     """The rows of constructs.txt."""
-    section = ""
+    section, of = "", "sql"
     for line in _CONSTRUCTS.read_text().splitlines():
         if line.startswith("## "):
-            section = line[3:]
+            section, _, mark = line[3:].partition(" @")
+            of = mark or "sql"
         elif line and not line.startswith("#"):
-            name, least, pattern = re.split(r" {2,}", line, maxsplit=2)
-            yield Row(section, name, pattern, int(least))
+            name, *rest = re.split(r" {2,}", line, maxsplit=2)
+            # A message stands for itself; ` ... ` for words left out.
+            least, pattern = rest or ("1", ".*".join(re.escape(part) for part in name.split(" ... ")))
+            yield Row(section, name, pattern, int(least), of=of)
 
 
 def _functions(listed: set[str]) -> Iterator[Row]:
@@ -100,12 +107,18 @@ _NESTED = (
     ("ROW → ROW", r"ROW.*AS ROW\("),
     ("MAP → ROW", r"\(MAP.*AS ROW\("),
 )
+_COLLECTIONS = {"ARRAY": r"\w+ ARRAY\)", "MAP": "MAP<", "ROW": r"ROW\("}
 _FROM_VARIANT = {
-    **{name: _TARGETS[name] for name in ("integer", "REAL, DOUBLE", "string", "DATE")},
-    "ARRAY": r"AS \w+ ARRAY\)",
-    "MAP": "AS MAP<",
-    "ROW": r"AS ROW\(",
+    **{name: pattern for name, pattern in _TARGETS.items() if name != "VARIANT"},
+    **{name: f"AS {pattern}" for name, pattern in _COLLECTIONS.items()},
 }
+#: As sources and targets of casts that are refused: the type in refused.slt
+_REFUSED_TYPES = {
+    "BOOLEAN": "BOOLEAN", "integer": "INTEGER", "DECIMAL": "DECIMAL", "REAL, DOUBLE": "DOUBLE", "string": "VARCHAR",
+    "binary": "VARBINARY", "DATE": "DATE", "TIME": "TIME", "TIMESTAMP": "TIMESTAMP", _DAYS: "INTERVAL DAY",
+    _MONTHS: "INTERVAL MONTH", "UUID": "UUID", "ARRAY": "INTEGER ARRAY", "MAP": "MAP<", "ROW": r"ROW\(",
+    "GEOMETRY": "GEOMETRY",
+}  # fmt: skip
 
 
 def _casts() -> Iterator[Row]:
@@ -115,6 +128,10 @@ def _casts() -> Iterator[Row]:
                 yield Row("Casts", f"{source} → {target}", f"(?=.*(?:{seen})).*{pattern}", 1, f"casts/{script}")
     for name, pattern in _NESTED:
         yield Row("Casts", name, pattern, 1, "casts/from_collections")
+    for source, target in itertools.permutations(_REFUSED_TYPES, 2):
+        if "GEOMETRY" in (source, target) or source in _COLLECTIONS or target in _COLLECTIONS:
+            pattern = rf"CAST\(CAST\(NULL AS {_REFUSED_TYPES[source]}.*\) AS {_REFUSED_TYPES[target]}"
+            yield Row("Casts", f"{source} → {target} (refused)", pattern, 1, "casts/refused")
     for target, pattern in _FROM_VARIANT.items():
         yield Row("Casts", f"VARIANT → {target}", rf"(PARSE_JSON|VARIANT\)).*{pattern}", 1, "variant/")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 from millstream.expressions.errors import TypeCheckError, cannot_apply, type_text
-from millstream.expressions.nodes import Call, Cast, Expression, Literal
+from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal
 from millstream.types import Field, Kind, SqlType
 from millstream.types.sql_type import (
     BINARIES,
@@ -288,7 +288,8 @@ def build_cast(argument: Expression, target: SqlType, safe: bool = False) -> Exp
     if safe and target.kind is Kind.STRUCT and not source.same_apart_from_nullability(target):
         raise TypeCheckError(f"SAFE_CAST cannot be used to convert {_cast_text(source)} to {_cast_text(target)}")
     result = target.with_nullable(nullable)
-    if source == result or (source.same_apart_from_nullability(result) and not safe):
+    same = source == result or (source.same_apart_from_nullability(result) and not safe)
+    if same and not (target.is_sized and isinstance(argument, ColumnRef)):
         return argument
     return Cast(result, argument, safe)
 

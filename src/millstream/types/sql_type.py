@@ -133,6 +133,11 @@ class SqlType:
         return self.kind in STRINGS
 
     @property
+    def is_sized(self) -> bool:
+        """CHAR(n), VARCHAR(n), BINARY(n) or VARBINARY(n): stored values may have another length (sql.md §4.2)."""
+        return (self.is_string or self.is_binary) and (self.precision or -1) >= 0
+
+    @property
     def is_binary(self) -> bool:
         return self.kind in BINARIES
 

@@ -26,7 +26,7 @@ __all__ = ["cast_is_fallible", "cast_kernel", "find_conversion"]
 
 def find_conversion(source: SqlType, target: SqlType) -> Conversion:
     """The conversion for a legal cast (coercion.py decides legality)."""
-    if source.same_apart_from_nullability(target):
+    if source.same_apart_from_nullability(target) and not target.is_sized:
         return total(lambda array: array)
     if source.kind is Kind.NULL:
         data_type = arrow_type(target)

@@ -77,7 +77,8 @@ def _scalar_texts(array: pa.Array, source: SqlType, find: Find) -> pa.Array:
         return json_strings(array)
     if source.is_binary or kind is Kind.GEOMETRY:
         members = [None if v is None else list(v.values() if isinstance(v, dict) else v) for v in array.to_pylist()]
-        return pa.array([None if m is None else TAGS[kind] + json.dumps(m, separators=(",", ":")) for m in members])
+        texts = [None if m is None else TAGS[kind] + json.dumps(m, separators=(",", ":")) for m in members]
+        return pa.array(texts, _TEXT)
     if source.is_float:
         return _float_texts(array, source, find)
     if kind is Kind.DECIMAL:

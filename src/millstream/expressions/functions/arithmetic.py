@@ -28,6 +28,7 @@ from millstream.expressions.errors import TypeCheckError, cannot_apply
 from millstream.expressions.function import Function, Options, any_nullable, check_count, table
 from millstream.expressions.functions.intervals import (
     implement_interval_arithmetic,
+    interval_kernel,
     resolve_interval_arithmetic,
 )
 from millstream.expressions.nodes import Call, Cast, Expression
@@ -42,7 +43,7 @@ from millstream.expressions.vectors import (
     values_of,
 )
 from millstream.types import Kind, SqlType
-from millstream.types.sql_type import DOUBLE, INTEGERS, LONG_INTERVALS, VARCHAR
+from millstream.types.sql_type import DOUBLE, INTEGERS, VARCHAR
 
 _CHECKED: dict[str, Kernel] = {
     "+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked, "/": pc.divide_checked
@@ -200,13 +201,13 @@ def _implement_negate(call: Call) -> Kernel:
     if sql_type.is_float or sql_type.kind is Kind.DECIMAL:
         return pc.negate
 
+    if sql_type.is_interval:
+        return on_arrays(interval_kernel(sql_type, pc.negate_checked, "overflow in INTERVAL negation - {}"))
+
     def kernel(value: Value) -> Value:
         try:
             return pc.negate_checked(value)
         except pa.ArrowInvalid:
-            if sql_type.is_interval:
-                lowest = -(2 ** (31 if sql_type.kind in LONG_INTERVALS else 63))
-                raise EvaluationError(f"overflow in INTERVAL negation - {lowest}") from None
             low, _ = integer_limits(sql_type)
             raise EvaluationError(f"'- {low}' causes overflow for type {sql_type.sql()}") from None
 

@@ -224,6 +224,20 @@ def _storage(interval: SqlType) -> pa.DataType:
     return pa.int32() if interval.kind in LONG_INTERVALS else pa.int64()
 
 
+def interval_kernel(sql_type: SqlType, checked: Kernel, message: str) -> Kernel:
+    """A checked kernel for integers on intervals: Arrow does not check durations. Only the shortest interval may fail;
+    the message has a place for it."""
+    storage, target = _storage(sql_type), arrow_type(sql_type)
+
+    def kernel(array: pa.Array) -> pa.Array:
+        try:
+            return relabel(checked(relabel(array, storage)), target)
+        except pa.ArrowInvalid:
+            raise EvaluationError(message.format(-(2 ** (storage.bit_width - 1)))) from None
+
+    return kernel
+
+
 def overflow(name: str, left: pa.Array, right: pa.Array, storage: pa.DataType) -> EvaluationError:
     """The error of an operation on intervals, with the first operands whose result has no place in `storage`."""
     limit = 2 ** (storage.bit_width - 1)

@@ -25,7 +25,7 @@ from millstream.expressions.function import FLOAT, INT, Function, Options, check
 from millstream.expressions.functions.arithmetic import FUNCTIONS as ARITHMETIC
 from millstream.expressions.functions.arithmetic import arithmetic_operands
 from millstream.expressions.functions.datetime import resolve_rounding
-from millstream.expressions.functions.intervals import resolve_interval_arithmetic
+from millstream.expressions.functions.intervals import interval_kernel, resolve_interval_arithmetic
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.vectors import Kernel, Value, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
@@ -60,7 +60,7 @@ def _resolve_unary(name: str, *, intervals: bool) -> Callable[[Sequence[Expressi
 def _implement_abs(call: Call) -> Kernel:
     sql_type = call.type
     if sql_type.is_interval:
-        return on_arrays(lambda a: join(np.abs(values_of(a)), valid_of(a), a.type))
+        return on_arrays(interval_kernel(sql_type, pc.abs_checked, "overflow in INTERVAL negation - {}"))
 
     def kernel(value: Value) -> Value:
         try:
@@ -380,7 +380,7 @@ FUNCTIONS = table(
         "ABS",
         _resolve_unary("ABS", intervals=True),
         _implement_abs,
-        fallible=lambda c: c.type.is_integer,
+        fallible=lambda c: c.type.is_integer or c.type.is_interval,
         doc="Absolute value.",
     ),
     Function(
