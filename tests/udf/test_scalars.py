@@ -151,10 +151,24 @@ def test_arrow_functions_see_variants_as_json_and_give_json() -> None:
     assert made.to_pylist() == ['{"a":[2.5],"b":1}', None, None]
 
 
+class Series:
+    """What older versions of pandas give: an array for numpy, and nothing for Arrow."""
+
+    ndim = 1
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._values
+
+
 RESULTS: list[tuple[str, Callable[[pa.Array], Any]]] = [
     ("array", lambda a: pc.add(a, 1)),
     ("chunked array", lambda a: pa.chunked_array([pc.add(a, 1).slice(0, 1), pc.add(a, 1).slice(1)])),
     ("numpy array", lambda a: a.to_numpy() + 1),
+    ("pandas series", lambda a: a.to_pandas() + 1),
+    ("series that export nothing", lambda a: Series(a.to_numpy() + 1)),
     ("polars series", lambda a: pl.Series(a) + 1),
     ("dictionary", lambda a: pc.add(a, 1).dictionary_encode()),
     ("decimals", lambda a: pc.add(a, 1).cast(pa.decimal128(30, 3))),
@@ -221,6 +235,8 @@ def test_a_result_of_another_length_is_refused() -> None:
 def test_results_that_cannot_be_cast_are_refused() -> None:
     assert "an Arrow array of type bool that is not DATE" in raises(lambda a: pc.equal(a, 1), [1, 2], INTEGER, DATE)
     assert "2 dimensions" in raises(lambda a: np.zeros((2, 2)), [1, 2], INTEGER, INTEGER)
+    mixed = np.array([1, "a"], dtype=object)
+    assert "returned a ndarray that is no Arrow array: " in raises(lambda _: mixed, [1, 2], INTEGER, INTEGER)
     assert "which is no INTEGER" in raises(lambda a: "x", [1, 2], INTEGER, INTEGER)
     assert "type int32 for VARIANT" in raises(lambda a: a, [1, 2], INTEGER, VARIANT)
     assert "'{' (a str), which is no JSON" in raises(lambda a: pa.array(["{"]), [1], INTEGER, VARIANT).replace(

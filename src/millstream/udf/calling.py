@@ -8,6 +8,7 @@ that the number of rows can be halved, and altogether with twice the rows of the
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +61,6 @@ class Code:
 
 
 def _text_of(library: Library, line: int) -> str:
-    import linecache
-
     return linecache.getline(library.filename or "", line).strip()
 
 
@@ -96,7 +95,10 @@ def result_column(result: Any, count: int, sql_type: SqlType) -> pa.Array:
     """What an Arrow function gave, as a column of `count` values: an array of that length, anything that exports one,
     or one value for all rows. Raises Unfit, whose text follows `returned`."""
     wanted = arrow_type(sql_type)
-    array = array_of(result)
+    try:
+        array = array_of(result)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise Unfit(f"a {type(result).__name__} that is no Arrow array: {error}") from None
     if array is None:
         value = result
         if isinstance(result, pa.Scalar | np.ndarray):
@@ -124,22 +126,17 @@ def array_of(result: Any) -> pa.Array | None:
             return None
         if result.ndim > 1:
             raise Unfit(f"a numpy array of {result.ndim} dimensions")
-        result = _from_numpy(result)
+        return pa.array(result)
     elif hasattr(result, "__arrow_c_stream__") and not isinstance(result, pa.ChunkedArray):
         result = pa.chunked_array(result)
     elif hasattr(result, "__arrow_c_array__"):
         return pa.array(result)
+    elif hasattr(result, "__array__") and getattr(result, "ndim", 0) == 1:
+        return pa.array(np.asarray(result))
     if isinstance(result, pa.ChunkedArray):
         combined = result.combine_chunks()
         return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
     return result if isinstance(result, pa.Array) else None
-
-
-def _from_numpy(values: Any) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise Unfit(f"a numpy array of {values.dtype} that is no Arrow array: {error}") from None
 
 
 def _cast(array: pa.Array, sql_type: SqlType) -> pa.Array:
