@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from millstream.sql.dialect import TokenKind, union
 from millstream.sql.parser.pivots import PivotParser
 from millstream.sql.syntax import (
@@ -223,8 +225,7 @@ class QueryParser(PivotParser):
     def _from(self) -> Node:
         left = self._joined()
         while self.accept(","):
-            right = self._joined()
-            left = Join(union(left.span, right.span), "CROSS", left, right)
+            left = _beside(left, self._joined())
         return left
 
     def _joined(self) -> Node:
@@ -348,3 +349,19 @@ class QueryParser(PivotParser):
         name = self.identifier()
         columns = self.parenthesised(self.identifier) if self.at("(") else ()
         return TableAlias(self.since(name.span), name, columns)
+
+
+def _beside(left: Node, right: Node) -> Node:
+    """The comma join. `a, LATERAL (q) JOIN b` is read as `(a, LATERAL (q)) JOIN b`, which has the same rows, so that q
+    has a in sight."""
+    if isinstance(right, Join) and _starts_laterally(right):
+        return replace(right, span=union(left.span, right.span), left=_beside(left, right.left))
+    return Join(union(left.span, right.span), "CROSS", left, right)
+
+
+def _starts_laterally(node: Node) -> bool:
+    """Whether the first relation of a join may refer to those before the join."""
+    if isinstance(node, Join):
+        movable = node.kind not in ("RIGHT", "FULL") and not node.natural and not node.using
+        return movable and _starts_laterally(node.left)
+    return isinstance(node, UnnestTable) or (isinstance(node, DerivedTable) and node.lateral)
