@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,20 @@ def test_the_role_of_a_key(call: Caller, writer: str, given: dict[str, Any], kep
     key = call("POST", "/v0/api_keys", writer, json={"name": "k", **given}).json()["api_key"]
     session = call("GET", "/v0/config/session", key).json()
     assert session == {"tenant_id": TENANT_ID, "tenant_name": "default", "role": kept, "memberships": []}
+
+
+def test_the_log_tells_who_made_and_deleted_which_key(
+    call: Caller, writer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "millstream.auth"):
+        made = call("POST", "/v0/api_keys", writer, json={"name": "k", "role": "write"}).json()["api_key"]
+        call("DELETE", "/v0/api_keys/k", writer)
+        call("DELETE", "/v0/api_keys/absent", writer)
+    assert caplog.messages == [
+        "\"API key 'writer'\" made the API key 'k' with the role 'write'",
+        "\"API key 'writer'\" deleted the API key 'k'",
+    ]
+    assert made[7:] not in caplog.text
 
 
 def test_the_tenant_header_is_ignored_with_a_key(call: Caller, reader: str) -> None:

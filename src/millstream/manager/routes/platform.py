@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +20,8 @@ from millstream.manager.platform import configuration
 from millstream.manager.routes.common import Segment, Server, body_schema, decode_body, empty_response, json_response
 from millstream.manager.routes.observe import check_uuid
 from millstream.manager.services import Services
+
+log = logging.getLogger("millstream.auth")
 
 router = APIRouter(tags=["Server"])
 
@@ -147,7 +150,9 @@ async def list_api_keys(services: Server) -> Response:
 async def create_api_key(request: Request, services: Server) -> Response:
     """Make an API key; the answer is the only time that it is shown."""
     body = await decode_body(request, ApiKeyBody)
-    return json_response(await asyncio.to_thread(services.keys.create, body.name, body.role or "read"), 201)
+    made = await asyncio.to_thread(services.keys.create, body.name, body.role or "read")
+    log.info("%r made the API key '%s' with the role '%s'", principal_of(request).name, body.name, body.role or "read")
+    return json_response(made, 201)
 
 
 @router.get(
@@ -159,9 +164,10 @@ async def get_api_key(api_key_name: Segment, services: Server) -> Response:
 
 
 @router.delete("/v0/api_keys/{api_key_name}", responses=_UNKNOWN_KEY)
-async def delete_api_key(api_key_name: Segment, services: Server) -> Response:
+async def delete_api_key(api_key_name: Segment, request: Request, services: Server) -> Response:
     """Delete an API key."""
     await asyncio.to_thread(services.keys.delete, api_key_name)
+    log.info("%r deleted the API key '%s'", principal_of(request).name, api_key_name)
     return empty_response()
 
 
