@@ -32,7 +32,7 @@ from millstream.expressions.elements import (
 )
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import Function, Options, check_count, table
-from millstream.expressions.functions.collections import comparable_element
+from millstream.expressions.functions.collections import check_element, check_elements_agree, searched
 from millstream.expressions.nodes import Call, Expression
 from millstream.expressions.ranks import ranks
 from millstream.expressions.vectors import mask_of, on_arrays, values_of
@@ -70,7 +70,7 @@ def _entry(
     def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
         check_count(name, len(arguments), *counts)
         typed, result = typing(name, arguments)
-        nullable = result.nullable or any(typed[i].type.nullable for i in required)
+        nullable = result.nullable or any(argument.type.nullable for i, argument in enumerate(typed) if i in required)
         return Call(result.with_nullable(nullable), name, tuple(typed))
 
     return Function(name, resolve, lambda call: on_arrays(compute(call)), fallible=lambda _: fails, doc=doc)
@@ -79,9 +79,26 @@ def _entry(
 # ---- typing ------------------------------------------------------------------------------------------------------
 
 
+def _united_with_element(name: str, lists: Expression, element: Expression) -> tuple[Expression, Expression, SqlType]:
+    """An array and a new element in the type that holds both."""
+    component = _component(name, [lists, element])
+    check_element(component, element)
+    common = least_restrictive([component, element.type], name)
+    return coerce(lists, array(common, lists.type.nullable)), coerce(element, common), array(common, False)
+
+
 def _with_element(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expression], SqlType]:
-    component = _component(name, arguments)
-    return [arguments[0], comparable_element(component, arguments[1])], array(component, False)
+    _component(name, arguments)
+    lists, element, result = _united_with_element(name, *arguments)
+    return [lists, element], result
+
+
+def _resolve_remove(arguments: Sequence[Expression], _: Options) -> Expression:
+    """ARRAY_REMOVE compares in the common type, but keeps the type of the array."""
+    check_count("ARRAY_REMOVE", len(arguments), 2, 2)
+    _component("ARRAY_REMOVE", arguments)
+    lists, element = searched(*arguments)
+    return coerce(Call(lists.type, "ARRAY_REMOVE", (lists, element)), arguments[0].type)
 
 
 def _same_array(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expression], SqlType]:
@@ -101,17 +118,18 @@ def _united(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expres
 
 
 def _overlapping(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expression], SqlType]:
+    check_elements_agree(*(_component(name, arguments, position) for position in range(2)))
     typed, _ = _united(name, arguments)
     return typed, BOOLEAN.with_nullable(False)
 
 
 def _inserting(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expression], SqlType]:
-    component = _component(name, arguments)
+    _component(name, arguments)
     position = arguments[1]
     if not (position.type.is_numeric or is_null_literal(position)):
         raise cannot_apply(name, arguments)
-    element = comparable_element(component, arguments[2])
-    return [arguments[0], build_cast(position, BIGINT), element], array(component, False)
+    lists, element, result = _united_with_element(name, arguments[0], arguments[2])
+    return [lists, build_cast(position, BIGINT), element], result
 
 
 def _repeating(name: str, arguments: Sequence[Expression]) -> tuple[Sequence[Expression], SqlType]:
@@ -384,11 +402,13 @@ def _not_null(elements: Elements, _: SqlType) -> Any:
 FUNCTIONS = table(
     _entry("ARRAY_APPEND", _with_element, _end(front=False), (2, 2), doc="The array with an element at its end."),
     _entry("ARRAY_PREPEND", _with_element, _end(front=True), (2, 2), doc="The array with an element in front."),
-    _entry("ARRAY_REMOVE", _with_element, _removing, (2, 2), doc="The array without an element."),
+    Function(
+        "ARRAY_REMOVE", _resolve_remove, lambda call: on_arrays(_removing(call)), doc="The array without an element."
+    ),
     _entry("ARRAY_COMPACT", _same_array, _choosing(_not_null), (1, 1), doc="The array without NULLs."),
     _entry("ARRAY_DISTINCT", _same_array, _choosing(_first_occurrences), (1, 1), doc="First occurrences in order."),
     _entry("ARRAY_REVERSE", _same_array, _choosing(_reversed), (1, 1), doc="The elements in reverse order."),
-    _entry("SORT_ARRAY", _sorting, _sorting_kernel, (1, 2), doc="The elements sorted."),
+    _entry("SORT_ARRAY", _sorting, _sorting_kernel, (1, 2), (0, 1), doc="The elements sorted."),
     _entry("ARRAY_MIN", _one_element, _extreme(greatest=False), (1, 1), doc="The least element."),
     _entry("ARRAY_MAX", _one_element, _extreme(greatest=True), (1, 1), doc="The greatest element."),
     _entry("ELEMENT", _one_element, _only, (1, 1), fails=True, doc="The only element."),

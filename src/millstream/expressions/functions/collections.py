@@ -87,6 +87,7 @@ def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expressio
             raise TypeCheckError("MAP requires at least one key and value")
         keys = least_restrictive([a.type for a in arguments[0::2]], "MAP")
         values = least_restrictive([a.type for a in arguments[1::2]], "MAP")
+        _check_key(keys, arguments)
         pairs = zip(arguments[0::2], arguments[1::2], strict=True)
         typed = tuple(e for k, v in pairs for e in (coerce(k, keys), coerce(v, values)))
         return Call(map_of(keys, values, nullable=False), "MAP", typed, options)
@@ -94,8 +95,14 @@ def _resolve_map(arguments: Sequence[Expression], options: Options) -> Expressio
     key_array, value_array = arguments
     if key_array.type.component is None or value_array.type.component is None:
         raise cannot_apply("MAP", arguments)
+    _check_key(key_array.type.component, arguments)
     nullable = key_array.type.nullable or value_array.type.nullable
     return Call(map_of(key_array.type.component, value_array.type.component, nullable), "MAP", tuple(arguments))
+
+
+def _check_key(key: SqlType, arguments: Sequence[Expression]) -> None:
+    if arguments and key.kind in (Kind.NULL, Kind.MAP):
+        raise TypeCheckError(f"MAP key type cannot be {key.kind.value}", "Not supported")
 
 
 def _implement_map(call: Call) -> Kernel:
@@ -142,9 +149,7 @@ def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expressi
             raise cannot_apply("ITEM", arguments)
         return Call(sql_type.component.with_nullable(True), "ITEM", (collection, build_cast(index, BIGINT)), options)
     if sql_type.kind is Kind.MAP and sql_type.key is not None and sql_type.value is not None:
-        comparison_type(sql_type.key, index.type)
-        key = coerce(index, sql_type.key)
-        return Call(sql_type.value.with_nullable(True), "ITEM", (collection, key))
+        return Call(sql_type.value.with_nullable(True), "ITEM", _keyed(collection, index))
     if sql_type.kind is Kind.VARIANT and (index.type.is_integer or index.type.is_string or is_null_literal(index)):
         return Call(VARIANT, "ITEM", (collection, build_cast(index, VARIANT)))
     if sql_type.kind is Kind.STRUCT and isinstance(index, Literal):
@@ -258,33 +263,56 @@ def _cardinality(value: pa.Array) -> pa.Array:
     return join(np.diff(np.asarray(value.offsets)).astype(np.int32), valid_of(value), pa.int32())
 
 
-def comparable_element(component: SqlType, element: Expression) -> Expression:
-    """An element argument in the type of the elements. Raises TypeCheckError when it is of another family."""
-    source = element.type
-    same = (
-        is_null_literal(element)
-        or source.kind is component.kind
-        or (source.is_numeric and component.is_numeric)
-        or (source.is_string and component.is_string)
-        or (source.is_binary and component.is_binary)
-        or (source.is_interval and component.is_interval)
-        or component.kind is Kind.NULL
-    )
-    if not same:
-        raise TypeCheckError(f"{component.kind.value} is not comparable to {source.kind.value}")
-    return coerce(element, component)
+def check_element(component: SqlType, element: Expression) -> None:
+    """Raises TypeCheckError when an element argument is of another family than the elements of the array."""
+    if not _same_family(component, element.type):
+        raise TypeCheckError(f"{component.kind.value} is not comparable to {element.type.kind.value}")
+
+
+def _same_family(a: SqlType, b: SqlType) -> bool:
+    if a.kind is b.kind or Kind.NULL in (a.kind, b.kind):
+        return True
+    return any(family(a) and family(b) for family in _FAMILIES)
+
+
+_FAMILIES = (
+    lambda t: t.is_numeric, lambda t: t.is_string, lambda t: t.is_binary, lambda t: t.is_interval,
+    lambda t: t.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ),
+)  # fmt: skip
+
+
+def check_elements_agree(a: SqlType, b: SqlType) -> None:
+    """Raises TypeCheckError when the elements of two arrays are of different families."""
+    if not _same_family(a, b):
+        raise TypeCheckError("Parameters must be of the same type")
+
+
+def searched(collection: Expression, element: Expression) -> tuple[Expression, Expression]:
+    """An array and what is looked for in it, both in the type in which they are compared: 2.5 is not in ARRAY[2]."""
+    component = collection.type.component
+    assert component is not None
+    check_element(component, element)
+    common = component if is_null_literal(element) else comparison_type(component, element.type)
+    common = common.with_nullable(component.nullable)
+    return coerce(collection, array(common, collection.type.nullable)), coerce(element, common)
+
+
+def _keyed(collection: Expression, key: Expression) -> tuple[Expression, Expression]:
+    """A map and a key, in the type in which keys are compared."""
+    sql_type = collection.type
+    assert sql_type.key is not None
+    assert sql_type.value is not None
+    common = comparison_type(sql_type.key, key.type).with_nullable(sql_type.key.nullable)
+    return coerce(collection, map_of(common, sql_type.value, sql_type.nullable)), coerce(key, common)
 
 
 def _resolve_membership(name: str, result: SqlType) -> Any:
     def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
         check_count(name, len(arguments), 2, 2)
         collection, element = arguments
-        component = collection.type.component
-        if collection.type.kind is not Kind.ARRAY or component is None:
+        if collection.type.kind is not Kind.ARRAY or collection.type.component is None:
             raise cannot_apply(name, arguments)
-        return Call(
-            result.with_nullable(collection.type.nullable), name, (collection, comparable_element(component, element))
-        )
+        return Call(result.with_nullable(collection.type.nullable), name, searched(collection, element))
 
     return resolve
 
@@ -320,7 +348,7 @@ def _resolve_contains_key(arguments: Sequence[Expression], _: Options) -> Expres
     if collection.type.kind is not Kind.MAP or collection.type.key is None:
         raise cannot_apply("MAP_CONTAINS_KEY", arguments)
     nullable = collection.type.nullable or key.type.nullable
-    return Call(BOOLEAN.with_nullable(nullable), "MAP_CONTAINS_KEY", (collection, coerce(key, collection.type.key)))
+    return Call(BOOLEAN.with_nullable(nullable), "MAP_CONTAINS_KEY", _keyed(collection, key))
 
 
 def _implement_contains_key(call: Call) -> Kernel:

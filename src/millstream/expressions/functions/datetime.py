@@ -22,6 +22,7 @@ from millstream.expressions.functions.intervals import (
     DAY_US,
     Int64s,
     add_months,
+    check_timestamps,
     civil_of_days,
     common_moment,
     days_of_civil,
@@ -31,7 +32,7 @@ from millstream.expressions.functions.intervals import (
     resolve_interval_arithmetic,
     split_days,
 )
-from millstream.expressions.nodes import Call, Expression
+from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.vectors import (
     Kernel,
     Value,
@@ -233,9 +234,15 @@ def _implement_rounding(call: Call) -> Kernel:
             rounded = _ceil_to_unit(unit, days, micros)
         else:
             rounded = floor_to_unit(unit, days, micros, centuries_from_one=from_one)
+        check_timestamps(rounded, valid)
         return join(rounded // DAY_US if pa.types.is_date32(data_type) else rounded, valid, data_type)
 
     return on_arrays(kernel)
+
+
+def _rounding_may_fail(call: Call) -> bool:
+    """Only a week can begin before the first year; every unit may end after the last one."""
+    return call.options[0] == "WEEK" or (call.name == "CEIL TO" and call.type.kind is not Kind.TIME)
 
 
 def _round_time(nanos: Int64s, unit: str, upwards: bool) -> Int64s:
@@ -245,6 +252,9 @@ def _round_time(nanos: Int64s, unit: str, upwards: bool) -> Int64s:
 
 
 _TRUNC_UNITS = _DATE_FIELDS - {"DOY", "DOW", "ISODOW"}
+_TRUNCATED = {
+    Kind.DATE: _TRUNC_UNITS, Kind.TIME: _TIME_FIELDS, **dict.fromkeys(TIMESTAMPS, _TRUNC_UNITS | _TIME_FIELDS)
+}  # fmt: skip
 
 
 def _resolve_truncation(name: str) -> Callable[[Sequence[Expression], Options], Expression]:
@@ -261,7 +271,7 @@ def _resolve_truncation(name: str) -> Callable[[Sequence[Expression], Options], 
         }[name]
         if not allowed:
             raise cannot_apply(name, (argument,))
-        if unit not in _TRUNC_UNITS | (_TIME_FIELDS if kind is not Kind.DATE else frozenset()):
+        if unit not in _TRUNCATED[kind]:
             raise TypeCheckError(f"Function '{name}' not supported with unit '{unit.lower()}'", "Not supported")
         return Call(argument.type, "TRUNC TO", (argument,), (unit,))
 
@@ -271,12 +281,19 @@ def _resolve_truncation(name: str) -> Callable[[Sequence[Expression], Options], 
 # ---- differences and additions -----------------------------------------------------------------------------------
 
 
+def _check_amount_unit(name: str, unit: str) -> None:
+    """Refuses the fields of moments in which nothing has a length."""
+    if unit in ("DOY", "DOW", "ISODOW", "ISOYEAR", "EPOCH"):
+        raise TypeCheckError(f"Function '{name}' not supported with unit '{unit.lower()}'", "Not supported")
+
+
 def _resolve_timestampdiff(name: str) -> Callable[[Sequence[Expression], Options], Expression]:
     def resolve(arguments: Sequence[Expression], options: Options) -> Expression:
         check_count(name, len(arguments), 2, 2)
         unit = unit_of(options[0])
         if name == "DATEDIFF" and unit in _TIME_FIELDS - {"HOUR"}:
             raise TypeCheckError(f"Use TIMESTAMPDIFF instead of DATEDIFF for {unit}", "Not supported")
+        _check_amount_unit(name, unit)
         start, end = common_moment(name, *arguments)
         nullable = start.type.nullable or end.type.nullable
         result = BIGINT if unit in ("MINUTE", "SECOND", "MILLISECOND", "MICROSECOND", "NANOSECOND") else INTEGER
@@ -310,12 +327,16 @@ def _resolve_timestampadd(arguments: Sequence[Expression], options: Options) -> 
     """TIMESTAMPADD(unit, n, x): x + n units."""
     check_count("TIMESTAMPADD", len(arguments), 2, 2)
     unit = unit_of(options[0])
+    _check_amount_unit("TIMESTAMPADD", unit)
     count, moment = arguments
     if moment.type.kind not in MOMENTS or not (count.type.is_numeric or is_null_literal(count)):
         raise cannot_apply("TIMESTAMPADD", arguments)
     if moment.type.kind is Kind.DATE and unit in _TIME_FIELDS:
         moment = coerce(moment, TIMESTAMP)
     count = build_cast(count, BIGINT)
+    if unit == "NANOSECOND":  # intervals are made of microseconds
+        thousand = Literal(BIGINT.with_nullable(False), 1000)
+        count, unit = Call(count.type, "/", (count, thousand)), "MICROSECOND"
     kind = Kind.INTERVAL_MONTH if unit in _MONTHS else Kind.INTERVAL_DAY_SECOND
     length = _MONTHS[unit] if unit in _MONTHS else _FIXED.get(unit, DAY_US)
     interval = Call(SqlType(kind, count.type.nullable), "UNITS", (count,), (length,))
@@ -403,8 +424,17 @@ FUNCTIONS = table(
     Function("EXTRACT", _resolve_extract("EXTRACT", None), _implement_extract, doc="EXTRACT(unit FROM x)"),
     Function("DATE_PART", _resolve_extract("DATE_PART", None), doc="DATE_PART(unit, x)"),
     *(Function(n, _resolve_extract(n, u), doc=f"{n}(x): EXTRACT") for n, u in _FIELD_FUNCTIONS.items()),
-    *(Function(f"{n} TO", _rounding(n), _implement_rounding, doc=f"{n}(x TO unit)") for n in ("FLOOR", "CEIL")),
-    Function("TRUNC TO", _resolve_truncation("DATE_TRUNC"), _implement_rounding, doc="Start of the unit."),
+    *(
+        Function(f"{n} TO", _rounding(n), _implement_rounding, fallible=_rounding_may_fail, doc=f"{n}(x TO unit)")
+        for n in ("FLOOR", "CEIL")
+    ),
+    Function(
+        "TRUNC TO",
+        _resolve_truncation("DATE_TRUNC"),
+        _implement_rounding,
+        fallible=_rounding_may_fail,
+        doc="Start of the unit.",
+    ),
     *(
         Function(n, _resolve_truncation(n), doc=f"{n}(x, unit)")
         for n in ("DATE_TRUNC", "TIMESTAMP_TRUNC", "TIME_TRUNC")

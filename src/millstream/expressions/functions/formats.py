@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,7 +52,8 @@ _MONTHS = [
 ]
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _COMPOSED = {"D": "%m/%d/%y", "F": "%Y-%m-%d", "v": "%e-%b-%Y", "R": "%H:%M", "T": "%H:%M:%S", "X": "%H:%M:%S",
-             "x": "%m/%d/%y", "r": "%I:%M:%S %p"}  # fmt: skip
+             "x": "%m/%d/%y", "r": "%I:%M:%S %p", "c": "%a %b %e %H:%M:%S %Y",
+             "+": "%Y-%m-%dT%H:%M:%S%.f%:z"}  # fmt: skip
 _TOKEN = re.compile(r"%([-_0]?)(\.[369]?f|[369]f|:{0,3}z|#z|.)|([^%]+)", re.DOTALL)
 
 
@@ -97,12 +99,8 @@ _WORDS: dict[str, Callable[[date, int], str]] = {
     n: _DAYS[d.weekday()],
     "p": lambda d, n: "AM" if n < _DAY_NS // 2 else "PM", "P": lambda d, n: "am" if n < _DAY_NS // 2 else "pm",
     "z": lambda d, n: "+0000", ":z": lambda d, n: "+00:00", "::z": lambda d, n: "+00:00:00", ":::z": lambda d, n: "+00",
-    "#z": lambda d, n: "+00", "Z": lambda d, n: "UTC", "+": lambda d, n: d.isoformat() + _time_text(n) + "+00:00",
+    "#z": lambda d, n: "+00", "Z": lambda d, n: "UTC",
 }  # fmt: skip
-
-
-def _time_text(nanos: int) -> str:
-    return f"T{nanos // 3_600_000_000_000:02d}:{nanos // 60_000_000_000 % 60:02d}:{nanos // 1_000_000_000 % 60:02d}"
 
 
 def _fraction(letter: str, nanos: int) -> str:
@@ -158,6 +156,13 @@ _READ: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+#: Offsets are read over: the wall-clock time counts.
+_OFFSETS = {
+    **dict.fromkeys(("z", ":z", "::z", ":::z"), r"\s*[+-]\d\d:?[0-5]\d"),
+    "#z": r"\s*(?:Z|[+-]\d\d(?::?[0-5]\d)?)", "Z": r"\S+",
+}  # fmt: skip
+
+
 @lru_cache(maxsize=256)
 def _reader(text: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """The regular expression of a format, and what its groups are."""
@@ -175,6 +180,9 @@ def _reader(text: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
         elif letter in ("p", "P"):
             field = "half"
             pattern += "(am|pm)"
+        elif letter in _OFFSETS:
+            pattern += _OFFSETS[letter]
+            continue
         elif letter.endswith("f"):
             field, count = "fraction", letter.strip(".f")
             body = rf"(\d{{{count}}})" if count else r"(\d{1,9})"
@@ -374,7 +382,8 @@ def _make_date(year: int, month: int, day: int) -> int | None:
 def _make_time(hour: int, minute: int, second: Any) -> int | None:
     if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
         return None
-    return (hour * 60 + minute) * 60 * 1_000_000_000 + round(second * 1_000_000_000)
+    nanos = int(second * 1_000_000_000) if isinstance(second, Decimal) else round(second * 1_000_000_000)
+    return (hour * 60 + minute) * 60 * 1_000_000_000 + min(nanos, 59_999_999_999)
 
 
 def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: Any) -> int | None:
@@ -458,9 +467,7 @@ _TEXTS = {Kind.CHAR, Kind.VARCHAR, Kind.NULL}
 FUNCTIONS = table(
     _formatting("FORMAT_DATE", {Kind.DATE: DATE, Kind.TIMESTAMP: TIMESTAMP, **dict.fromkeys(_TEXTS, DATE)}),
     _formatting("FORMAT_TIME", {Kind.TIME: TIME, Kind.TIMESTAMP: TIMESTAMP, **dict.fromkeys(_TEXTS, TIME)}),
-    _formatting(
-        "FORMAT_TIMESTAMP", {Kind.TIMESTAMP: TIMESTAMP, Kind.DATE: TIMESTAMP, **dict.fromkeys(_TEXTS, TIMESTAMP)}
-    ),
+    _formatting("FORMAT_TIMESTAMP", dict.fromkeys((Kind.TIMESTAMP, Kind.TIMESTAMP_TZ, Kind.DATE, *_TEXTS), TIMESTAMP)),
     _parsing("PARSE_DATE", DATE),
     _parsing("PARSE_TIME", TIME),
     _parsing("PARSE_TIMESTAMP", TIMESTAMP),

@@ -27,7 +27,7 @@ from millstream.expressions.functions.arithmetic import arithmetic_operands
 from millstream.expressions.functions.datetime import resolve_rounding
 from millstream.expressions.functions.intervals import interval_kernel, resolve_interval_arithmetic
 from millstream.expressions.nodes import Call, Expression, Literal
-from millstream.expressions.vectors import Kernel, Value, is_scalar, join, on_arrays, valid_of, values_of
+from millstream.expressions.vectors import Kernel, Value, both_valid, is_scalar, join, on_arrays, valid_of, values_of
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BOOLEAN, DOUBLE, INTEGER, array, decimal
 
@@ -170,10 +170,23 @@ def _resolve_round(name: str) -> Callable[[Sequence[Expression], Options], Expre
 def _implement_round(mode: str) -> Callable[[Call], Kernel]:
     def implement(call: Call) -> Kernel:
         if call.type.is_float:
-            return on_arrays(lambda x, n: pc.round_binary(x, n, round_mode=mode).cast(x.type))
+            return on_arrays(lambda x, n: _round_float(x, n, mode))
         return lambda x, n: _round_decimal(x, n, mode, call.type)
 
     return implement
+
+
+def _round_float(array: pa.Array, digits: pa.Array, mode: str) -> pa.Array:
+    """Arrow fails where the value times a power of ten overflows; then there are no digits to cut off."""
+    values, count = values_of(array), np.clip(values_of(digits).astype(np.int64), -400, 400)
+    with np.errstate(all="ignore"):
+        whole = ~(np.abs(values.astype(np.float64)) * 10.0**count < 2.0**53)  # also of infinity and NaN
+    tiny = ~whole & (count < -308)
+    chosen = pa.array(np.where(whole | tiny, values.dtype.type(0), values))
+    places = pa.array(np.where(whole | tiny, 0, count).astype(np.int32))
+    rounded = values_of(pc.round_binary(chosen, places, round_mode=mode).cast(array.type))
+    found = np.where(whole, values, np.where(tiny, np.copysign(0, values), rounded))
+    return join(found, both_valid(valid_of(array), valid_of(digits)), array.type)
 
 
 def _round_decimal(value: Value, digits: pa.Scalar, mode: str, result: SqlType) -> Value:

@@ -1,8 +1,9 @@
 """LIKE, ILIKE, RLIKE and REGEXP_REPLACE (sql.md §7.3).
 
-LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a
-backslash or an ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of
-Rust's `regex` except that `\\d` and `\\w` know only ASCII; those two are rewritten to Unicode classes.
+LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a backslash or an
+ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of Rust's `regex` with three
+exceptions: `\\d`, `\\w` and `\\s` know only ASCII and are rewritten to Unicode classes; classes within classes and
+their intersections, which RE2 would read otherwise, are refused; `\\b` knows only ASCII words.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from millstream.expressions.function import (
     function,
     table,
 )
+from millstream.expressions.functions.strings import lower
 from millstream.expressions.nodes import Call, Expression
 from millstream.expressions.rows import by_distinct
 from millstream.expressions.vectors import Kernel
 from millstream.types.sql_type import BOOLEAN, VARCHAR
 
 _TEXT = pa.large_string()
-_UNICODE_CLASSES = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": r"\p{L}\p{M}\p{Nd}\p{Pc}"}
+#: The members of Unicode classes; those in upper case are complements.
+_UNICODE_CLASSES = {
+    "d": r"\p{Nd}", "w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "s": r"\t\n\x0B\f\r \x{85}\p{Z}",
+}  # fmt: skip
 
 
 def like_regex(pattern: str, escape: str | None) -> str:
@@ -59,34 +64,63 @@ def _like(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:
 
 
 def _ilike(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:
-    return _like(pc.utf8_lower(array), pattern.lower(), escape)
+    return _like(lower(array), pattern.lower(), escape if escape is None else escape.lower())
 
 
 def unicode_classes(pattern: str) -> str:
-    """The pattern with `\\d`, `\\D` and `\\w` meaning Unicode digits and word characters."""
+    """The pattern with `\\d`, `\\w`, `\\s` and their complements meaning Unicode classes.
+
+    Raises EvaluationError for what Rust allows in classes and RE2 does not know.
+    """
     parts: list[str] = []
     position, in_class = 0, False
     while position < len(pattern):
         char = pattern[position]
         if char == "\\" and position + 1 < len(pattern):
-            letter = pattern[position + 1]
-            known = _UNICODE_CLASSES.get(letter)
-            if known is None:
-                parts.append(char + letter)
-            else:
-                parts.append(f"[{known}]" if letter == "w" and not in_class else known)
+            parts.append(_escaped(pattern[position + 1], in_class))
             position += 2
             continue
-        in_class = (in_class or char == "[") and char != "]"
+        named = _POSIX_CLASS.match(pattern, position) if in_class else None
+        if named is not None:
+            parts.append(named[0])
+            position = named.end()
+            continue
+        if in_class and (char == "[" or pattern[position : position + 2] in ("&&", "~~")):
+            raise EvaluationError("classes within classes and their intersections are not supported")
+        if not in_class and char == "[":
+            opening = _CLASS_START.match(pattern, position)
+            assert opening is not None
+            parts.append(opening[0])
+            position, in_class = opening.end(), True
+            continue
+        in_class = in_class and char != "]"
         parts.append(char)
         position += 1
     return "".join(parts)
 
 
+_POSIX_CLASS = re.compile(r"\[:\^?\w+:\]")
+_CLASS_START = re.compile(r"\[\^?\]?")  # a bracket that comes first is a member
+
+
+def _escaped(letter: str, in_class: bool) -> str:
+    """What stands for a backslash and a letter."""
+    members = _UNICODE_CLASSES.get(letter.lower())
+    if members is None:
+        return "\\" + letter
+    if letter.islower():
+        return members if in_class else f"[{members}]"
+    if not in_class:
+        return f"[^{members}]"
+    if letter == "D":
+        return r"\P{Nd}"
+    raise EvaluationError(f"\\{letter} within a class is not supported")
+
+
 def _rlike(array: pa.Array, pattern: str) -> pa.Array:
     try:
         return pc.match_substring_regex(array, unicode_classes(pattern))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, EvaluationError) as error:
         raise EvaluationError(f"Invalid regular expression in RLIKE '{pattern}': {_reason(error)}") from None
 
 
@@ -94,12 +128,14 @@ def _reason(error: Exception) -> str:
     return str(error).removeprefix("Invalid regular expression: ")
 
 
+#: Escapes and classes, which may contain brackets, and the groups that are captured.
+_GROUPS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?P?<(\w+)>|(?!\?))", re.DOTALL)
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{([^}]*)\})|(\\)")
 
 
 def rewrite_replacement(pattern: str, replacement: str) -> str:
     """A `$1`-style replacement text in RE2's notation; unknown groups are empty."""
-    names = re.findall(r"(?<!\\)\((?!\?(?!P?<[A-Za-z_]))(?:\?P?<(\w+)>)?", pattern)
+    names = [m[1] for m in _GROUPS.finditer(pattern) if m[0].startswith("(")]
     numbers = {name: str(number) for number, name in enumerate(names, 1) if name}
 
     def translate(match: re.Match[str]) -> str:
@@ -109,7 +145,11 @@ def rewrite_replacement(pattern: str, replacement: str) -> str:
         if reference is None:
             return "$"
         number = numbers.get(reference, reference)
-        return f"\\{number}" if number.isdigit() and int(number) <= min(len(names), 9) else ""
+        if not number.isdigit() or int(number) > len(names):
+            return ""
+        if int(number) > 9:
+            raise EvaluationError(f"Group {number} in replacement '{replacement}': only 9 groups are supported")
+        return f"\\{number}"
 
     return _REFERENCE.sub(translate, replacement)
 
@@ -118,7 +158,7 @@ def _regexp_replace(array: pa.Array, pattern: str, replacement: str = "") -> pa.
     rewritten = rewrite_replacement(pattern, replacement)
     try:
         return pc.replace_substring_regex(array, pattern=unicode_classes(pattern), replacement=rewritten)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, EvaluationError) as error:
         raise EvaluationError(f"Invalid regular expression in REPLACE '{pattern}': {_reason(error)}") from None
 
 

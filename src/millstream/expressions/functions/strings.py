@@ -107,6 +107,10 @@ def _mapping_case(arrow: Kernel, python: Any) -> Kernel:
     return on_arrays(lambda a: arrow(a) if all_ascii(a) else slow(a))
 
 
+upper = _mapping_case(pc.ascii_upper, str.upper)
+lower = _mapping_case(pc.ascii_lower, str.lower)
+
+
 def initcap(text: str) -> str:
     """Upper case after every character that is no letter or digit, lower case elsewhere."""
     return re.sub(r"[^\W_]+", lambda m: m[0][0].upper() + m[0][1:].lower(), text)
@@ -301,8 +305,8 @@ FUNCTIONS = table(
     function(
         "OCTET_LENGTH", [_bytes_only], INTEGER, simple(lambda v: pc.cast(pc.binary_length(v), pa.int32())), doc="Bytes."
     ),
-    function("UPPER", [TEXT], VARCHAR, simple(_mapping_case(pc.ascii_upper, str.upper)), doc="Upper case."),
-    function("LOWER", [TEXT], VARCHAR, simple(_mapping_case(pc.ascii_lower, str.lower)), doc="Lower case."),
+    function("UPPER", [TEXT], VARCHAR, simple(upper), doc="Upper case."),
+    function("LOWER", [TEXT], VARCHAR, simple(lower), doc="Lower case."),
     function("INITCAP", [TEXT], VARCHAR, simple(per_row(initcap, _TEXT)), doc="Words capitalised."),
     function("INITCAP_SPACES", [TEXT], VARCHAR, simple(per_row(initcap_spaces, _TEXT)), doc="Words capitalised."),
     Function("TRIM", _resolve_trim, _implement_trim, doc="TRIM(s[, characters]); option: BOTH, LEADING, TRAILING."),
