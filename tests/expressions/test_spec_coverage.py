@@ -59,6 +59,7 @@ INTERNAL: dict[str, str] = {
     "SINGLE VALUE": "the value of a scalar sub-query",
     "UNITS": "an interval as a number of its unit",
     "TIMESTAMP_DIFF_INTERVAL": "(a - b) UNIT",
+    "SPLIT ITEM": "SPLIT(s, separator)[i]",
     "TUMBLE_START": "the window that a time falls into",
     "TRUNC TO": "DATE_TRUNC and its relatives",
     "DAY": "a synonym of DAYOFMONTH",

@@ -6,12 +6,12 @@ Each module that uses `per_row` says so in its `ROW_BY_ROW`. Where few distinct 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from millstream.expressions.vectors import Kernel, Value, broadcast, is_scalar, on_arrays, scatter
 
@@ -58,23 +58,35 @@ def by_distinct(kernel: Callable[..., pa.Array], data_type: pa.DataType, constan
             return result[0] if length is None else result
         length = next(len(v) for v in values if not is_scalar(v))
         arrays = [broadcast(v, length) for v in values]
-        keys = list(zip(*(a.to_pylist() for a in arrays[-constants:]), strict=True))
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for row, key in enumerate(keys):
-            groups.setdefault(key, []).append(row)
         pieces: list[tuple[Any, Any]] = []
-        for key, members in groups.items():
-            rows = np.array(members, np.int64)
-            if any(part is None for part in key):
+        for rows in _equal_rows(arrays[-constants:]):
+            key = [array[int(rows[0])] for array in arrays[-constants:]]
+            if not all(part.is_valid for part in key):
                 pieces.append((rows, pa.nulls(len(rows), data_type)))
             else:
                 chosen = [a.take(pa.array(rows)) for a in arrays[:-constants]]
-                pieces.append((rows, kernel(*chosen, *key)))
+                pieces.append((rows, kernel(*chosen, *(part.as_py() for part in key))))
         return scatter(pieces, length, data_type)
 
     return apply
 
 
+def _equal_rows(columns: Sequence[pa.Array]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each combination of values."""
+    codes = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        encoded = column.dictionary_encode()
+        index = np.asarray(encoded.indices.fill_null(len(encoded.dictionary))).astype(np.int64)
+        codes = np.unique(codes * (len(encoded.dictionary) + 1) + index, return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
 def all_ascii(array: pa.Array) -> bool:
-    """Whether every string of a column is ASCII, so that bytes are characters."""
-    return bool(pc.all(pc.string_is_ascii(array), min_count=0).as_py())
+    """Whether every string of a column is ASCII, so that bytes are characters. Looks at the bytes under NULLs, too."""
+    data = array.buffers()[2]
+    if data is None or len(array) == 0:
+        return True
+    offsets = np.frombuffer(array.buffers()[1], np.int64, array.offset + len(array) + 1)
+    used = np.frombuffer(data, np.uint8)[offsets[array.offset] : offsets[-1]]
+    return len(used) == 0 or int(used.max()) < 128

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.circuit import Circuit
-from millstream.expressions import json_members
+from millstream.expressions import json_members, text_kernels
 from millstream.formats import build_encoder
 from millstream.formats import warm as formats_warm
 from millstream.operators import warm as operators_warm
@@ -46,6 +46,7 @@ def warm_up() -> None:
     _run_program()
     formats_warm.warm_up()
     json_members.warm_up()
+    text_kernels.warm_up()
 
 
 def _run_program() -> None:

@@ -147,7 +147,12 @@ def _resolve_item(arguments: Sequence[Expression], options: Options) -> Expressi
     if sql_type.kind is Kind.ARRAY and sql_type.component is not None:
         if not (index.type.is_integer or is_null_literal(index)):
             raise cannot_apply("ITEM", arguments)
-        return Call(sql_type.component.with_nullable(True), "ITEM", (collection, build_cast(index, BIGINT)), options)
+        position = build_cast(index, BIGINT)
+        if isinstance(collection, Call) and collection.name == "SPLIT":
+            comma = Literal(VARCHAR.with_nullable(False), ",")
+            separator = collection.arguments[1] if len(collection.arguments) > 1 else comma
+            return Call(VARCHAR, "SPLIT ITEM", (collection.arguments[0], separator, position), options)
+        return Call(sql_type.component.with_nullable(True), "ITEM", (collection, position), options)
     if sql_type.kind is Kind.MAP and sql_type.key is not None and sql_type.value is not None:
         return Call(sql_type.value.with_nullable(True), "ITEM", _keyed(collection, index))
     if sql_type.kind is Kind.VARIANT and (index.type.is_integer or index.type.is_string or is_null_literal(index)):

@@ -1,9 +1,8 @@
 """LIKE, ILIKE, RLIKE and REGEXP_REPLACE (sql.md §7.3).
 
-LIKE has no default escape: a backslash is itself. Arrow's LIKE would read it as one, so patterns with a backslash or an
-ESCAPE become regular expressions. Regular expressions run on RE2, whose syntax is that of Rust's `regex` with three
-exceptions: `\\d`, `\\w` and `\\s` know only ASCII and are rewritten to Unicode classes; classes within classes and
-their intersections, which RE2 would read otherwise, are refused; `\\b` knows only ASCII words.
+LIKE has no default escape: a backslash is itself. Regular expressions run on RE2, whose syntax is that of Rust's
+`regex` with three exceptions: `\\d`, `\\w` and `\\s` know only ASCII and are rewritten to Unicode classes; classes
+within classes and their intersections, which RE2 would read otherwise, are refused; `\\b` knows only ASCII words.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,6 +30,7 @@ from millstream.expressions.function import (
 from millstream.expressions.functions.strings import lower
 from millstream.expressions.nodes import Call, Expression
 from millstream.expressions.rows import by_distinct
+from millstream.expressions.text_kernels import ANY_MANY, ANY_ONE, likes
 from millstream.expressions.vectors import Kernel
 from millstream.types.sql_type import BOOLEAN, VARCHAR
 
@@ -39,28 +41,31 @@ _UNICODE_CLASSES = {
 }  # fmt: skip
 
 
-def like_regex(pattern: str, escape: str | None) -> str:
-    """The regular expression of a LIKE pattern."""
-    parts, position = [], 0
+def like_codes(pattern: str, escape: str | None) -> npt.NDArray[np.int16]:
+    """A LIKE pattern as bytes and wildcards."""
+    codes: list[int] = []
+    position = 0
     while position < len(pattern):
         char = pattern[position]
         if escape is not None and char == escape:
             position += 1
             if position == len(pattern) or pattern[position] not in ("%", "_", escape):
                 raise EvaluationError(f"Invalid escape sequence '{pattern}', {position - 1}")
-            parts.append(re.escape(pattern[position]))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
+            codes.extend(pattern[position].encode())
+        elif char == "_":
+            codes.append(ANY_ONE)
+        elif char != "%":
+            codes.extend(char.encode())
+        elif codes[-1:] != [ANY_MANY]:
+            codes.append(ANY_MANY)
         position += 1
-    return f"(?s)^{''.join(parts)}$"
+    return np.array(codes, np.int16)
 
 
 def _like(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:
     if escape is not None and len(escape) != 1:
         raise EvaluationError(f"Invalid escape character '{escape}'")
-    if escape is None and "\\" not in pattern:
-        return pc.match_like(array, pattern)
-    return pc.match_substring_regex(array, like_regex(pattern, escape))
+    return likes(array, like_codes(pattern, escape))
 
 
 def _ilike(array: pa.Array, pattern: str, escape: str | None = None) -> pa.Array:

@@ -1,8 +1,8 @@
 """String functions (sql.md §7.3). Positions and lengths count code points.
 
-The common ones are Arrow kernels when their positions are constants, as they nearly always are; those in
-`ROW_BY_ROW` loop in Python. Arrow maps case by simple one-to-one mapping, so columns with non-ASCII text are
-mapped by Python, which like upstream uses the full Unicode mapping.
+Parts of texts are cut and found by the kernels of text_kernels.py; the rest are Arrow kernels. Arrow maps case one to
+one, so texts with the letters that become several or depend on others are mapped by Python, which like upstream uses
+the full Unicode mapping.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import zlib
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -38,14 +39,36 @@ from millstream.expressions.function import (
 )
 from millstream.expressions.nodes import Call, Expression
 from millstream.expressions.rows import all_ascii, by_distinct, per_row
-from millstream.expressions.vectors import Kernel, Value, on_arrays
+from millstream.expressions.text_bytes import characters, first_code_points, leading_integers
+from millstream.expressions.text_kernels import (
+    ALL,
+    bytes_of,
+    capitalized,
+    gathered,
+    parts,
+    positions,
+    replaced,
+    windows,
+)
+from millstream.expressions.vectors import (
+    Kernel,
+    Value,
+    both_valid,
+    broadcast,
+    is_scalar,
+    join,
+    mask_of,
+    on_arrays,
+    scatter,
+    valid_of,
+    values_of,
+)
 from millstream.types import SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, INTEGER, VARBINARY, VARCHAR, array
 
 ROW_BY_ROW = (
-    "INITCAP", "INITCAP_SPACES", "ASCII", "CHR", "SPLIT_PART", "OVERLAY", "MD5", "XXHASH", "TO_INT",
-    "BIN2UTF8", "GUNZIP", "UPPER and LOWER of non-ASCII text", "POSITION in non-ASCII text or with a variable needle",
-    "REPLACE with an empty needle", "SUBSTRING, LEFT, RIGHT of binaries",
+    "MD5", "XXHASH", "GUNZIP", "INITCAP of non-ASCII texts", "UPPER and LOWER of texts with letters like ß",
+    "BIN2UTF8 when some are not UTF-8",
 )  # fmt: skip
 _TEXT, _BINARY = pa.large_string(), pa.large_binary()
 _EMPTY = pa.scalar("", _TEXT)
@@ -102,13 +125,46 @@ def _concat_ws(separator: Value, head: Value, *rest: Value) -> Value:
 # ---- case, trimming ----------------------------------------------------------------------------------------------
 
 
-def _mapping_case(arrow: Kernel, python: Any) -> Kernel:
+#: Letters whose full mapping is not Arrow's: those that become several, sigma, and those that only Arrow knows.
+_SPECIAL_CASES = (
+    r"[ßŉƛǰɤɷɼİΐΰΣև\x{1C89}\x{1C8A}\x{1E96}-\x{1E9A}\x{1F50}-\x{1FFF}\x{A7C0}-\x{A7FF}\x{AB4B}-\x{AB4C}"
+    r"\x{AB6C}-\x{AB6D}\x{FB00}-\x{FB17}\x{10D50}-\x{10D85}\x{16EA0}-\x{16ED3}\x{1DF00}-\x{1DF7F}]"
+)
+
+
+def _where(chosen: pa.Array, fast: Kernel, slow: Kernel, array: pa.Array) -> pa.Array:
+    """`slow` for the chosen rows, `fast` for the others."""
+    mask = mask_of(chosen, len(array))
+    if not mask.any():
+        return fast(array)
+    pieces = [(np.flatnonzero(m), kernel(array.filter(pa.array(m)))) for m, kernel in ((mask, slow), (~mask, fast))]
+    return scatter(pieces, len(array), _TEXT)
+
+
+def _mapping_case(arrow_ascii: Kernel, arrow: Kernel, python: Any) -> Kernel:
     slow = per_row(python, _TEXT)
-    return on_arrays(lambda a: arrow(a) if all_ascii(a) else slow(a))
+
+    def kernel(array: pa.Array) -> pa.Array:
+        if all_ascii(array):
+            return arrow_ascii(array)
+        return _where(pc.match_substring_regex(array, _SPECIAL_CASES), arrow, slow, array)
+
+    return on_arrays(kernel)
 
 
-upper = _mapping_case(pc.ascii_upper, str.upper)
-lower = _mapping_case(pc.ascii_lower, str.lower)
+upper = _mapping_case(pc.ascii_upper, pc.utf8_upper, str.upper)
+lower = _mapping_case(pc.ascii_lower, pc.utf8_lower, str.lower)
+
+
+def _capitalizing(python: Any, *, blanks_only: bool) -> Kernel:
+    slow = per_row(python, _TEXT)
+
+    def kernel(array: pa.Array) -> pa.Array:
+        if all_ascii(array):
+            return capitalized(array, blanks_only)
+        return _where(pc.invert(pc.string_is_ascii(array)), lambda a: capitalized(a, blanks_only), slow, array)
+
+    return on_arrays(kernel)
 
 
 def initcap(text: str) -> str:
@@ -140,38 +196,39 @@ def _implement_trim(call: Call) -> Kernel:
 # ---- substrings --------------------------------------------------------------------------------------------------
 
 
-def _slice(value: Any, start: int, stop: int | None) -> pa.Array:
-    """Characters or bytes start..stop (0-based) of each element."""
-    if value.type == _BINARY:
-        return pa.array([None if v is None else v[start:stop] for v in value.to_pylist()], _BINARY)
-    return pc.utf8_slice_codeunits(value, start, stop)
+def _int64(array: pa.Array) -> Any:
+    """The numbers of a column, arbitrary where NULL."""
+    return values_of(array).astype(np.int64)
 
 
-def _substring(value: pa.Array, start: int, count: int | None = None) -> pa.Array:
+def _substring(value: pa.Array, start: pa.Array, count: pa.Array | None = None) -> pa.Array:
     """SQL's window [start, start + count); binaries clamp the start without shortening the count."""
+    first = _int64(start)
     if count is None:
-        return _slice(value, max(start - 1, 0), None)
+        return windows(value, np.maximum(first - 1, 0), np.full(len(value), ALL), start)
     if value.type == _BINARY:
-        start = max(start, 1)
-    stop = start - 1 + max(count, 0)
-    return _slice(value, max(start - 1, 0), max(stop, 0))
+        first = np.maximum(first, 1)
+    stop = first - 1 + np.maximum(_int64(count), 0)
+    low = np.maximum(first - 1, 0)
+    return windows(value, low, stop - low, start, count)
 
 
-def _substr(value: pa.Array, start: int, count: int | None = None) -> pa.Array:
+def _substr(value: pa.Array, start: pa.Array, count: pa.Array | None = None) -> pa.Array:
     """BigQuery's SUBSTR: a negative start counts from the end."""
-    if start >= 0:
-        begin = max(start - 1, 0)
-        return _slice(value, begin, None if count is None else begin + max(count, 0))
-    tail = _slice(value, start, None)
-    return tail if count is None else _slice(tail, 0, max(count, 0))
+    first = _int64(start)
+    low = np.where(first > 0, first - 1, first)
+    if count is None:
+        return windows(value, low, np.full(len(value), ALL), start)
+    return windows(value, low, _int64(count), start, count)
 
 
-def _left(value: pa.Array, count: int) -> pa.Array:
-    return _slice(value, 0, max(count, 0))
+def _left(value: pa.Array, count: pa.Array) -> pa.Array:
+    return windows(value, np.zeros(len(value), np.int64), _int64(count), count)
 
 
-def _right(value: pa.Array, count: int) -> pa.Array:
-    return _slice(value, 0, 0) if count <= 0 else _slice(value, -count, None)
+def _right(value: pa.Array, count: pa.Array) -> pa.Array:
+    wanted = np.maximum(_int64(count), 0)
+    return windows(value, -wanted, wanted, count)
 
 
 def _kind_of_first(arguments: Any) -> SqlType:
@@ -179,20 +236,21 @@ def _kind_of_first(arguments: Any) -> SqlType:
     return VARBINARY if arguments[0].type.is_binary else VARCHAR
 
 
-def _positional(kernel: Any) -> Any:
-    """`implement` of a function whose arguments after the first are positions."""
-
-    def implement(call: Call) -> Kernel:
-        return by_distinct(kernel, arrow_type(call.type), len(call.arguments) - 1)
-
-    return implement
-
-
-def _overlay(text: Any, placed: Any, start: int, count: int | None = None) -> Any:
-    if start <= 0:
-        return text
-    length = len(placed) if count is None else max(count, 0)
-    return text[: start - 1] + placed + text[start - 1 + length :]
+def _overlay(text: pa.Array, placed: pa.Array, start: pa.Array, count: pa.Array | None = None) -> pa.Array:
+    first = _int64(start)
+    if count is None:
+        length = np.asarray((pc.binary_length if text.type == _BINARY else pc.utf8_length)(placed).fill_null(0))
+    else:
+        length = np.maximum(_int64(count), 0)
+    others = (placed, start) if count is None else (placed, start, count)
+    head = windows(text, np.zeros(len(text), np.int64), first - 1, *others)
+    tail = windows(text, first - 1 + length, np.full(len(text), ALL), *others)
+    joined = pc.binary_join_element_wise(head, placed, tail, pa.scalar(b"", text.type))
+    outside = pc.less_equal(start, 0)
+    if not pc.any(outside, min_count=0).as_py():
+        return joined
+    unchanged = windows(text, np.zeros(len(text), np.int64), np.full(len(text), ALL), *others)
+    return pc.if_else(outside, unchanged, joined)
 
 
 def _resolve_overlay(arguments: Any, _: Options) -> Expression:
@@ -218,16 +276,26 @@ def _resolve_position(arguments: Any, _: Options) -> Expression:
     return Call(INTEGER.with_nullable(any_nullable((needle, haystack))), "POSITION", (haystack, needle))
 
 
-def _find(haystack: pa.Array, needle: Any) -> pa.Array:
-    if haystack.type == _TEXT and all_ascii(haystack):
-        return pc.add(pc.find_substring(haystack, needle), 1).cast(pa.int32())
-    return pa.array([None if h is None else h.find(needle) + 1 for h in haystack.to_pylist()], pa.int32())
+def _over_constants(function: Kernel, data_type: pa.DataType) -> Kernel:
+    """The strict kernel of a function that takes constants after its first argument as columns of one row."""
+
+    def kernel(*values: Value) -> Value:
+        length = next((len(v) for v in values if not is_scalar(v)), None)
+        if any(is_scalar(v) and not v.is_valid for v in values):
+            return pa.scalar(None, data_type) if length is None else pa.nulls(length, data_type)
+        arrays = [
+            broadcast(v, length or 1) if i == 0 or not is_scalar(v) else broadcast(v, 1) for i, v in enumerate(values)
+        ]
+        result = function(*arrays)
+        return result[0] if length is None else result
+
+    return kernel
 
 
-def _replace(text: pa.Array, needle: str, replacement: str) -> pa.Array:
-    if needle:
-        return pc.replace_substring(text, pattern=needle, replacement=replacement)
-    return pa.array([None if t is None else t.replace("", replacement) for t in text.to_pylist()], _TEXT)
+def _position(haystack: pa.Array, needle: pa.Array) -> pa.Array:
+    found = positions(haystack, needle).astype(np.int32)
+    valid = valid_of(haystack) if len(needle) != len(haystack) else both_valid(valid_of(haystack), valid_of(needle))
+    return join(found, valid, pa.int32())
 
 
 # ---- splitting ---------------------------------------------------------------------------------------------------
@@ -242,20 +310,42 @@ def _split(text: pa.Array, separator: str = ",") -> pa.Array:
     return pc.if_else(empty, pa.scalar([], wanted), parts) if pc.any(empty).as_py() else parts
 
 
-def split_part(text: str, separator: str, number: int) -> str:
-    """Part `number` (1-based, from the end when negative) of the text; '' where there is none."""
-    parts = text.split(separator) if separator else [text]
-    if number == 0 or abs(number) > len(parts):
-        return ""
-    return parts[number - 1 if number > 0 else number]
+def _split_part(text: pa.Array, number: pa.Array, separator: str) -> pa.Array:
+    """Part `number` (1-based, from the end when negative) of each text; '' where there is none."""
+    starts, lengths = parts(text, separator, number)
+    return gathered(text, starts, np.maximum(lengths, 0), number)
+
+
+def _implement_split_part(_: Call) -> Kernel:
+    kernel = by_distinct(_split_part, _TEXT)
+    return lambda text, separator, number: kernel(text, number, separator)
+
+
+def _resolve_split_item(arguments: Any, options: Options) -> Expression:
+    check_count("SPLIT ITEM", len(arguments), 3, 3)
+    return Call(VARCHAR, "SPLIT ITEM", tuple(arguments), options)
+
+
+def _implement_split_item(call: Call) -> Kernel:
+    """SPLIT(s, separator)[i] without the array: NULL where there is no such part, as in empty texts."""
+    base = 1 if "SAFE_OFFSET" in call.options else 0
+
+    def item(text: pa.Array, index: pa.Array, separator: str) -> pa.Array:
+        number = join(np.clip(_int64(index), -1, 2**31) + base, valid_of(index), pa.int64())
+        starts, lengths = parts(text, separator, number)
+        _, offsets = bytes_of(text)
+        absent = (lengths < 0) | (_int64(number) < 1) | (np.diff(offsets) == 0)
+        return gathered(text, starts, np.maximum(lengths, 0), number, pa.array(absent, mask=absent))
+
+    kernel = by_distinct(item, _TEXT)
+    return lambda text, separator, index: kernel(text, index, separator)
 
 
 # ---- single characters, hashes, binary ---------------------------------------------------------------------------
 
 
-def _chr(code: int) -> str:
-    valid = 0 < code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
-    return chr(code) if valid else ""
+def _ascii(text: pa.Array) -> pa.Array:
+    return join(first_code_points(text), valid_of(text), pa.int32())
 
 
 def _bytes(value: Any) -> bytes:
@@ -267,9 +357,8 @@ def _xxhash(value: Any, seed: int = 0) -> int:
     return digest - 2**64 if digest >= 2**63 else digest
 
 
-def _to_int(value: Any) -> int:
-    head = _bytes(value)[:4]
-    return int.from_bytes(head, "big", signed=len(head) == 4)
+def _to_int(value: pa.Array) -> pa.Array:
+    return join(leading_integers(value), valid_of(value), pa.int32())
 
 
 def _utf8(value: bytes) -> str | None:
@@ -277,6 +366,13 @@ def _utf8(value: bytes) -> str | None:
         return value.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _bin2utf8(value: pa.Array) -> pa.Array:
+    try:
+        return value.cast(_TEXT)
+    except pa.ArrowInvalid:
+        return per_row(_utf8, _TEXT)(value)
 
 
 def _gunzip(value: bytes) -> str:
@@ -297,6 +393,10 @@ _bytes_only = Parameter(
 )
 _binary_only = Parameter("BINARY", lambda a: coerce(a, VARBINARY) if a.type.is_binary or is_null_literal(a) else None)
 
+_SUBSTRING = simple(on_arrays(_substring))
+_POSITION = simple(_over_constants(_position, pa.int32()))
+_INITCAP_SPACES = simple(_capitalizing(initcap_spaces, blanks_only=True))
+
 FUNCTIONS = table(
     Function("||", _resolve_concatenation, _implement_concatenation, doc="Concatenation."),
     Function("CONCAT", _resolve_concat, doc="Concatenation; NULL if any item is."),
@@ -307,22 +407,26 @@ FUNCTIONS = table(
     ),
     function("UPPER", [TEXT], VARCHAR, simple(upper), doc="Upper case."),
     function("LOWER", [TEXT], VARCHAR, simple(lower), doc="Lower case."),
-    function("INITCAP", [TEXT], VARCHAR, simple(per_row(initcap, _TEXT)), doc="Words capitalised."),
-    function("INITCAP_SPACES", [TEXT], VARCHAR, simple(per_row(initcap_spaces, _TEXT)), doc="Words capitalised."),
-    Function("TRIM", _resolve_trim, _implement_trim, doc="TRIM(s[, characters]); option: BOTH, LEADING, TRAILING."),
-    function("SUBSTRING", [TEXT_OR_BINARY, INT, INT], _kind_of_first, _positional(_substring), optional=1, doc="Part."),
-    function("SUBSTR", [TEXT, INT, INT], VARCHAR, _positional(_substr), optional=1, doc="Part, as in BigQuery."),
-    function("LEFT", [TEXT_OR_BINARY, INT], _kind_of_first, _positional(_left), doc="First n characters."),
-    function("RIGHT", [TEXT_OR_BINARY, INT], _kind_of_first, _positional(_right), doc="Last n characters."),
-    Function("POSITION", _resolve_position, simple(by_distinct(_find, pa.int32())), doc="POSITION(needle, haystack)"),
-    Function(
-        "OVERLAY", _resolve_overlay, lambda c: per_row(_overlay, arrow_type(c.type)), doc="OVERLAY(s, r, start[, n])"
+    function("INITCAP", [TEXT], VARCHAR, simple(_capitalizing(initcap, blanks_only=False)), doc="Words capitalised."),
+    function(
+        "INITCAP_SPACES",
+        [TEXT],
+        VARCHAR,
+        _INITCAP_SPACES,
+        doc="Words capitalised.",
     ),
-    function("REPLACE", [TEXT, TEXT, TEXT], VARCHAR, simple(by_distinct(_replace, _TEXT, 2)), doc="All occurrences."),
+    Function("TRIM", _resolve_trim, _implement_trim, doc="TRIM(s[, characters]); option: BOTH, LEADING, TRAILING."),
+    function("SUBSTRING", [TEXT_OR_BINARY, INT, INT], _kind_of_first, _SUBSTRING, optional=1, doc="Part."),
+    function("SUBSTR", [TEXT, INT, INT], VARCHAR, simple(on_arrays(_substr)), optional=1, doc="Part, as in BigQuery."),
+    function("LEFT", [TEXT_OR_BINARY, INT], _kind_of_first, simple(on_arrays(_left)), doc="First n characters."),
+    function("RIGHT", [TEXT_OR_BINARY, INT], _kind_of_first, simple(on_arrays(_right)), doc="Last n characters."),
+    Function("POSITION", _resolve_position, _POSITION, doc="POSITION(needle, haystack)"),
+    Function("OVERLAY", _resolve_overlay, simple(on_arrays(_overlay)), doc="OVERLAY(s, r, start[, n])"),
+    function("REPLACE", [TEXT, TEXT, TEXT], VARCHAR, simple(_over_constants(replaced, _TEXT)), doc="All occurrences."),
     function("REPEAT", [TEXT, INT], VARCHAR, simple(on_arrays(_repeat)), doc="n copies."),
     function("REVERSE", [TEXT], VARCHAR, simple(pc.utf8_reverse), doc="Characters in reverse order."),
-    function("ASCII", [TEXT], INTEGER, simple(per_row(lambda s: ord(s[0]) if s else 0, pa.int32())), doc="First code."),
-    function("CHR", [LONG], VARCHAR, simple(per_row(_chr, _TEXT)), doc="The character of a code point."),
+    function("ASCII", [TEXT], INTEGER, simple(on_arrays(_ascii)), doc="First code."),
+    function("CHR", [LONG], VARCHAR, simple(on_arrays(characters)), doc="The character of a code point."),
     function(
         "SPLIT",
         [TEXT, TEXT],
@@ -331,7 +435,8 @@ FUNCTIONS = table(
         optional=1,
         doc="Parts between separators.",
     ),
-    function("SPLIT_PART", [TEXT, TEXT, INT], VARCHAR, simple(per_row(split_part, _TEXT)), doc="The n-th part."),
+    Function("SPLIT ITEM", _resolve_split_item, _implement_split_item, doc="Internal: SPLIT(s, separator)[i]."),
+    function("SPLIT_PART", [TEXT, TEXT, INT], VARCHAR, _implement_split_part, doc="The n-th part."),
     function(
         "MD5",
         [TEXT_OR_BINARY],
@@ -349,8 +454,8 @@ FUNCTIONS = table(
         simple(on_arrays(lambda v: binary_to_text(v.cast(_BINARY)))),
         doc="Hex digits.",
     ),
-    function("TO_INT", [_bytes_only], INTEGER, simple(per_row(_to_int, pa.int32())), doc="Big-endian integer."),
-    function("BIN2UTF8", [_binary_only], VARCHAR, simple(per_row(_utf8, _TEXT)), nullable=True, doc="Text or NULL."),
+    function("TO_INT", [_bytes_only], INTEGER, simple(on_arrays(_to_int)), doc="Big-endian integer."),
+    function("BIN2UTF8", [_binary_only], VARCHAR, simple(on_arrays(_bin2utf8)), nullable=True, doc="Text or NULL."),
     function(
         "GUNZIP", [_binary_only], VARCHAR, simple(per_row(_gunzip, _TEXT)), fallible=lambda _: True, doc="Decompressed."
     ),
