@@ -31,7 +31,7 @@ from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import DATE, TIME, TIMESTAMP, VARCHAR
 
 ROW_BY_ROW = (
-    "FORMAT_* with a format that is no constant or has rare letters (%U %W %G %g %V %z %Z %+)",
+    "FORMAT_* with a format that is no constant or has rare letters (%U %W %G %g %V %z %Z)",
     "PARSE_* (each distinct text once)", "MAKE_*", "CONVERT_TIMEZONE with zones that are no constants",
 )  # fmt: skip
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

@@ -36,8 +36,8 @@ from millstream.types.variant import TAGS, Tagged, decode, encode, parse_json, p
 from millstream.types.variant_order import sortable
 
 ROW_BY_ROW = (
-    "every function of this module but TYPEOF, VARIANTNULL, and TO_JSON of values without tags; the order of VARIANTs "
-    "takes each distinct value once"
+    "functions of VARIANT but TYPEOF, VARIANTNULL, and TO_JSON of values without tags; the order of VARIANTs "
+    "takes each distinct value once",
 )
 _TEXT = pa.large_string()
 _VARIANT = Parameter("VARIANT", lambda a: coerce(a, VARIANT) if a.type.kind in (Kind.VARIANT, Kind.NULL) else None)
