@@ -122,7 +122,7 @@ class AdhocEngine:
             stream = frame.execute_stream()
         except Exception as failure:  # noqa: BLE001 - DataFusion raises bare Exceptions
             raise self._explain(str(failure)) from None
-        return QueryResult(schema, _batches(stream))
+        return QueryResult(schema, _batches(stream, schema))
 
     def _explain(self, message: str) -> MillstreamError:
         missing = _MISSING_TABLE.search(message)
@@ -178,9 +178,12 @@ def _fit(table: Table, targets: list[str], rows: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _batches(stream: Any) -> Iterator[pa.RecordBatch]:
+def _batches(stream: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The batches, under the schema that the plan has: those of constants are narrower in what may be NULL."""
     try:
         for batch in stream:
-            yield batch.to_pyarrow()
+            columns = batch.to_pyarrow().columns
+            typed = [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(typed, schema=schema)
     except Exception as failure:  # noqa: BLE001 - DataFusion raises bare Exceptions
         raise query_error(str(failure)) from None
