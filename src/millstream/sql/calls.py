@@ -106,12 +106,14 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
     collector = env.aggregates
     if collector is None:
         raise invalid(f"Aggregate expression is illegal in {env.clause or 'this'} clause", node.span)
+    user = env.context.catalog.aggregates.get(node.name.name)
+    shown = name if user is None else str(user)
     if node.nulls is not None and name != "ARRAY_AGG":
-        raise _nulls_error(node, name)
-    if node.order and name != "ARRAY_AGG" and name in AGGREGATES:
-        raise invalid(f"Aggregate expression '{name}' must not contain an ORDER BY clause", node.order[0].span)
+        raise _nulls_error(node, shown)
+    if node.order and name != "ARRAY_AGG" and (name in AGGREGATES or user is not None):
+        raise invalid(f"Aggregate expression '{shown}' must not contain an ORDER BY clause", node.order[0].span)
     if node.star and name != "COUNT":
-        raise invalid(f"Unknown identifier '*' in {name}(*)", node.span)
+        raise invalid(f"Unknown identifier '*' in {shown}(*)", node.span)
     inner = replace(env, in_aggregate=True)
     arguments = [] if node.star else _positional(node, inner)
     condition = None
@@ -119,7 +121,6 @@ def _aggregate(node: FunctionCall, name: str, env: Environment) -> Expression:
         condition = inner.bind(node.filter)
         if condition.type.kind is not Kind.BOOLEAN:
             raise invalid("FILTER clause must be a condition", node.filter.span)
-    user = env.context.catalog.aggregates.get(node.name.name)
     try:
         typed, result = resolve_aggregate(name, arguments) if user is None else user_aggregate(user, node, arguments)
     except TypeCheckError as error:
