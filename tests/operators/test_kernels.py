@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream.operators.kernels import add_wide, best_codes, divide_wide, group_slots, sum_wide
+from millstream.operators.kernels import add_wide, best_codes, divide_wide, group_slots, order_in_groups, sum_wide
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)
 WORD = (1 << 64) - 1
@@ -72,3 +73,13 @@ def test_best_codes_are_the_first_greatest_wanted_ones(rows):
         candidates = [i for i, (g, _, w) in enumerate(rows) if g == group and w]
         best = max(candidates, key=lambda i: (rows[i][1], -i), default=-1)
         assert found[group] == best
+
+
+@pytest.mark.parametrize("num_groups, distinct", [(1, 1000), (1, 3), (5, 40), (300, 2)])
+@pytest.mark.parametrize("count", [0, 1, 17, 300])
+def test_order_in_groups_agrees_with_lexsort(num_groups, distinct, count):
+    random = np.random.default_rng(count)
+    groups = random.integers(0, num_groups, count)
+    matrix = random.integers(0, distinct, (count, 2)).astype(np.uint64)
+    expected = np.lexsort((matrix[:, 1], matrix[:, 0], groups))
+    np.testing.assert_array_equal(order_in_groups(groups, num_groups, matrix), expected)

@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream.zset import gather_kernels, group_table, hash_kernels, hashing, kernels, probe_kernels, run, trace
+from millstream.zset import (
+    gather_kernels,
+    group_table,
+    hash_kernels,
+    hashing,
+    kernels,
+    probe_kernels,
+    run,
+    trace,
+    view_kernels,
+)
 from millstream.zset.columns import DATA, FIXED, KIND
 from millstream.zset.consolidate import SortKey, consolidate, sort_rows
 from millstream.zset.delta import Delta
@@ -308,6 +318,64 @@ def test_sorting_rows_places_nulls_as_asked_and_is_stable() -> None:
     assert by() == [row[:2] for row in rows_of(delta)]
 
 
+def test_rows_are_found_again_by_their_hashes() -> None:
+    random = np.random.default_rng(9)
+    filled = Trace((pa.int64(), pa.large_string()), (0,), DEFAULT_SEEDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trace, "SMALL_RUN_ROWS", 0)
+        for _ in range(5):
+            keys = random.integers(0, 4, 200)
+            texts = pa.array([None if n < 5 else str(n) for n in random.integers(0, 1000, 200)], pa.large_string())
+            filled.insert(Delta((pa.array(keys), texts), np.ones(200, np.int64)))
+    assert len(filled.runs) > 1
+    stored = filled.snapshot().to_delta()
+    chosen = random.permutation(stored.num_rows)
+    wanted = stored.take(chosen)
+    hashes = [
+        hash_columns(columns, len(chosen), seed)
+        for columns, seed in zip((wanted.columns[:1], wanted.columns), DEFAULT_SEEDS, strict=True)
+    ]
+    found = filled.rows(*hashes)
+    assert found.columns((0, 1)) == wanted.columns
+    assert found.row_hashes().tolist() == hashes[1].tolist()
+    with pytest.raises(AssertionError):
+        filled.rows(hashes[0][:1], hashes[1][:1] + np.uint64(1))
+
+
+def _texts(first: int, count: int, length: int) -> Delta:
+    texts = pa.array([f"{number:0{length}}" for number in range(first, first + count)], pa.large_string())
+    return Delta((pa.array(range(first, first + count), pa.int64()), texts), np.ones(count, np.int64))
+
+
+def test_characters_of_large_deltas_stay_where_they_are() -> None:
+    parts = [_texts(first, 1000, 100) for first in (0, 1000)]
+    merged = merge_runs(*(build_run(part, (0,), DEFAULT_SEEDS) for part in parts))
+    owners = {owner.address for owner in merged.columns[1].owners}
+    assert owners == {part.columns[1].buffers()[2].address for part in parts}
+    assert contents(merged.delta) == contents(*parts)
+
+
+def test_many_small_buffers_become_one() -> None:
+    parts = [_texts(first, 2, 100) for first in range(0, 40, 2)]
+    merged = merge_runs(*(build_run(part, (0,), DEFAULT_SEEDS) for part in parts))
+    assert len(merged.columns[1].owners) == 1
+    assert contents(merged.delta) == contents(*parts)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_a_buffer_of_which_little_is_used_is_given_up(kept: int) -> None:
+    whole = _texts(0, 5000, 100)
+    part = Delta(tuple(column.slice(3, kept) for column in whole.columns), whole.weights[:kept])
+    built = build_run(part, (0,), DEFAULT_SEEDS)
+    assert built.nbytes < 200 * kept + 1000
+    assert contents(built.delta) == contents(part)
+    built = build_run(whole, (0,), DEFAULT_SEEDS)
+    rest = whole.take(np.arange(kept, 5000)).negate()
+    left = merge_runs(built, build_run(rest, (0,), DEFAULT_SEEDS))
+    assert left.nbytes < 200 * kept + 1000
+    assert contents(left.delta) == contents(whole.take(np.arange(kept)))
+
+
 def test_warming_up_leaves_nothing_to_compile() -> None:
     warm_up()
     compiled = [len(kernel.signatures) for kernel in _kernels()]
@@ -333,7 +401,8 @@ def _kernels() -> list[Any]:
         gather_kernels.gather, gather_kernels.gather_text, hash_kernels.hash_table, hash_kernels.fold_lists,
         hash_kernels.fold_maps, hash_kernels.hash_table_twice, hash_kernels.extend_hashes, kernels.are_distinct,
         kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
-        kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_weights,
+        kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_words, probe_kernels.find_rows,
+        view_kernels.total_length, view_kernels.copy_views,
         probe_kernels.equal_positions, group_table.insert_slots,
         group_table.find_slots, group_table.release_slots, group_table.move_cells,
     ]  # fmt: skip

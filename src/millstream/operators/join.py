@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import EvaluationContext, compile_predicate, may_fail
-from millstream.expressions.nodes import Expression
+from millstream.expressions.nodes import Expression, columns_used
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import Inputs, Operator, merge_parts
 from millstream.operators.kernels import sum_weights
@@ -41,7 +41,7 @@ from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
-from millstream.zset.trace import Trace
+from millstream.zset.trace import Found, Trace
 
 Residual = Callable[[Sequence[pa.Array], int, EvaluationContext], Mask]
 
@@ -110,6 +110,7 @@ class JoinOperator(Operator):
         self._null_safe = tuple(null_safe)
         self._seeds = seeds
         self._residual: Residual | None = None if residual is None else compile_predicate(residual)
+        self._residual_columns = () if residual is None else tuple(sorted(columns_used(residual)))
         self._fallible = residual is not None and may_fail(residual)
         left_padded = self._one_sided or kind in (JoinKind.LEFT, JoinKind.FULL)
         right_padded = kind in (JoinKind.RIGHT, JoinKind.FULL)
@@ -179,7 +180,7 @@ class JoinOperator(Operator):
         """The change when the key alone decides what matches."""
         parts: list[Delta | None] = []
         if not self._one_sided:
-            found = self._pairs(side, other, delta)
+            found = self._pairs(side, delta, self._find(side, other, delta))
             parts.append(found.pairs)
             if side.padded:
                 parts.append(self._unmatched(side, delta, found.counts(delta.num_rows)))
@@ -202,10 +203,11 @@ class JoinOperator(Operator):
     def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
         """The change when the residual decides too, so that every row has a match count of its own."""
         try:
-            found = self._filtered(self._pairs(side, other, delta), context)
+            found = self._pairs(side, delta, self._wanted(side, delta, self._find(side, other, delta), context))
         except EvaluationError:
             delta = consolidate(delta, self._seeds)
-            found = self._filtered(self._settled(self._pairs(side, other, delta), delta), context)
+            unfiltered = self._pairs(side, delta, self._find(side, other, delta))
+            found = self._filtered(self._settled(unfiltered, delta), context)
         pairs = found.pairs
         parts: list[Delta | None] = [] if self._one_sided else [pairs]
         if side.matches is not None:
@@ -233,14 +235,31 @@ class JoinOperator(Operator):
         rows = fixed_values(tagged.columns[0])
         return _Pairs(rows, Delta(tagged.columns[1:], delta.weights[rows] * tagged.weights), tagged.weights)
 
-    def _pairs(self, side: _Side, other: _Side, delta: Delta) -> _Pairs:
-        """The pairs of rows of `delta` and of the other side with equal keys, left columns first."""
+    def _find(self, side: _Side, other: _Side, delta: Delta) -> Found:
+        """Where the other side's rows are that have the keys of `delta`."""
         assert other.trace is not None
-        found = other.trace.probe(side.key_columns(delta), delta.num_rows, null_safe=self._null_safe)
+        return other.trace.find(side.key_columns(delta), delta.num_rows, null_safe=self._null_safe)
+
+    def _wanted(self, side: _Side, delta: Delta, found: Found, context: EvaluationContext) -> Found:
+        """Those matches for which the residual is TRUE: only the columns that it reads are fetched."""
+        assert self._residual is not None
+        width = len(self._left.types)
+        columns: list[pa.Array | None] = [None] * (width + len(self._right.types))
+        positions = pa.array(found.probe_index)
+        for c in self._residual_columns:
+            own = c < width if side.is_left else c >= width
+            at = c if c < width else c - width
+            columns[c] = delta.columns[at].take(positions) if own else found.columns((at,))[0]
+        count = len(found.probe_index)
+        chosen = self._residual(columns, count, context).nonzero()[0]
+        return found if len(chosen) == count else found.only(chosen)
+
+    def _pairs(self, side: _Side, delta: Delta, found: Found) -> _Pairs:
+        """The pairs of rows of `delta` and the matches found for them, left columns first."""
         mine = delta.take(found.probe_index)
-        theirs = found.delta
-        columns = mine.columns + theirs.columns if side.is_left else theirs.columns + mine.columns
-        return _Pairs(found.probe_index, Delta(columns, mine.weights * theirs.weights), theirs.weights)
+        theirs, weights = found.columns(range(len(found.types))), found.weights()
+        columns = mine.columns + theirs if side.is_left else theirs + mine.columns
+        return _Pairs(found.probe_index, Delta(columns, mine.weights * weights), weights)
 
     @property
     def state_rows(self) -> int:

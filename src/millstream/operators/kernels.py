@@ -218,3 +218,59 @@ def best_codes(groups: Any, codes: Any, wanted: Any, num_groups: Any) -> Any:
                 best[group] = codes[i]
                 rows[group] = i
     return best, rows
+
+
+@kernel
+def _precedes(words: Any, i: Any, j: Any) -> Any:
+    """Whether row i of the matrix comes before row j: the first column that differs decides."""
+    for c in range(words.shape[1]):
+        if words[i, c] != words[j, c]:
+            return words[i, c] < words[j, c]
+    return False
+
+
+@kernel
+def order_in_groups(groups: Any, num_groups: Any, words: Any) -> Any:
+    """The rows group by group, each group ordered by the columns of `words`, rows that are equal there by position.
+
+    One scatter by group; groups are sorted by insertion, large ones by merging. O(n) for small groups, never worse
+    than O(n log n).
+    """
+    count = len(groups)
+    ends = np.zeros(num_groups + 1, np.int64)
+    for i in range(count):
+        ends[groups[i] + 1] += 1
+    for g in range(num_groups):
+        ends[g + 1] += ends[g]
+    order = np.empty(count, np.int64)
+    spare = np.empty(count, np.int64)
+    for i in range(count):
+        order[ends[groups[i]]] = i
+        ends[groups[i]] += 1
+    start = np.int64(0)
+    for g in range(num_groups):
+        end = ends[g]
+        width = 16
+        for low in range(start, end, width):
+            for k in range(low + 1, min(low + width, end)):
+                row = order[k]
+                place = k
+                while place > low and _precedes(words, row, order[place - 1]):
+                    order[place] = order[place - 1]
+                    place -= 1
+                order[place] = row
+        while width < end - start:
+            for low in range(start, end, 2 * width):
+                i, end_i = low, min(low + width, end)
+                j, end_j = end_i, min(low + 2 * width, end)
+                for k in range(low, end_j):
+                    if i < end_i and (j >= end_j or not _precedes(words, order[j], order[i])):
+                        spare[k] = order[i]
+                        i += 1
+                    else:
+                        spare[k] = order[j]
+                        j += 1
+            order[start:end] = spare[start:end]
+            width *= 2
+        start = end
+    return order

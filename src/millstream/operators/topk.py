@@ -9,37 +9,82 @@ partition read again. Heads are cut to `keep` rows when they have more than twic
 is read again at most every keep - k deletions. A partition is *partial* when its head may lack rows; its boundary is
 the head's greatest row. Other heads are whole partitions.
 
+Heads hold partition and keys, and the hash that finds the row among all rows: other columns are fetched for rows that
+enter or leave the result, and where keys tie. Without limit heads are whole partitions and there is no other trace.
+Append-only inputs need none either: their heads never get shorter. Then heads hold whole rows.
+
 Cost: sorting the heads of the touched partitions together with those rows of the delta that are not beyond the
-boundary by the first key. Without limit heads are whole partitions and there is no other trace. Append-only inputs
-need none either: their heads never get shorter.
+boundary by the first key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.operators.arrays import Integers, Mask, Words
-from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
-from millstream.operators.kernels import best_codes, sum_weights
+from millstream.operators.arrays import Integers, Mask, Words, fixed_values
+from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.kernels import best_codes, order_in_groups, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
+from millstream.zset.columns import describe
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
-from millstream.zset.hashing import Seeds
-from millstream.zset.trace import Matches, Trace
+from millstream.zset.hashing import Hashes, Seeds, hash_columns, hash_described
+from millstream.zset.trace import Found, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Rows of some partitions: those `found` in a trace, followed by the rows `rows` of a delta.
+
+    `keys` are the columns of the order keys, `hashes` the row hashes, `partitions` the numbers of the partitions,
+    `key_hashes` the hash of each partition. `whole` is a trace in which the rows found have all their columns, None if
+    they have them where they were found.
+    """
+
+    keys: tuple[pa.Array, ...]
+    hashes: Hashes
+    partitions: Integers
+    found: Found
+    whole: Trace | None
+    key_hashes: Hashes
+    delta: Delta
+    rows: Integers
+
+    def found_first(self, rows: Integers) -> Integers:
+        """The order in which `columns` wants `rows`: those found in the trace before those of the delta."""
+        of_delta = rows >= len(self.found.sources)
+        return np.concatenate(((~of_delta).nonzero()[0], of_delta.nonzero()[0]))
+
+    def columns(self, chosen: Integers, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
+        """The columns `wanted` of the rows `chosen`, among which those found in the trace come first."""
+        split = len(self.found.sources)
+        count = int(np.count_nonzero(chosen < split))
+        mine = chosen[:count]
+        others = self.delta.select(wanted).take(self.rows[chosen[count:] - split]).columns
+        if not count:
+            return others
+        if self.whole is None:
+            found = self.found.only(mine)
+        else:
+            found = self.whole.rows(self.key_hashes[self.partitions[mine]], self.hashes[mine])
+        columns = found.columns(wanted)
+        if count == len(chosen):
+            return columns
+        return tuple(pa.concat_arrays(pair) for pair in zip(columns, others, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ordered:
     """Distinct rows of some partitions in order: partition by partition, each in key order.
 
-    `rows[i]` is the position of row i in the delta it came from, `partitions[i]` its partition, `weights` its
+    `rows[i]` is the position of row i in the pool it came from, `partitions[i]` its partition, `weights` its
     multiplicity per source.
     """
 
@@ -65,51 +110,68 @@ class TopKOperator(Operator):
         variants: Variants = NO_VARIANTS,
     ) -> None:
         self._variants = variants
+        self._key_variants = {i: variants[key.column] for i, key in enumerate(keys) if key.column in variants}
+        self._width = len(types)
         self._partition = tuple(partition)
         self._keys = tuple(keys)
+        # The same over the columns of the keys alone.
+        self._order_keys = tuple(replace(key, column=position) for position, key in enumerate(keys))
         self._start = offset
         self._end = None if limit is None else offset + limit
         self._keep = 0 if self._end is None else 2 * self._end + 16
         self._seeds = seeds
         self._all = None if self._end is None or append_only else Trace(types, partition, seeds)
-        self._heads = Trace(types, partition, seeds)
+        # The columns of heads, apart from the hash of the row.
+        self._narrow = tuple(dict.fromkeys((*partition, *(key.column for key in keys))))
+        if self._all is None:
+            self._heads = Trace(types, partition, seeds)
+        else:
+            places = [self._narrow.index(p) for p in partition]
+            self._heads = Trace((*(types[c] for c in self._narrow), pa.uint64()), places, seeds)
         self._index = SlotIndex(seeds)
         self._sizes: Integers = np.zeros(64, np.int64)
         self._partial: Mask = np.zeros(64, np.bool_)
-        deciding = {*partition, *(key.column for key in keys)}
-        self._ties = [c for c in range(len(types)) if c not in deciding]
+        self._ties = [c for c in range(len(types)) if c not in self._narrow]
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is None:
             return None
-        delta = consolidate(delta, self._seeds) if self._all is None else self._all.insert(delta)
+        if self._all is None:
+            delta = consolidate(delta, self._seeds)
+            hashes = hash_columns(delta.columns, delta.num_rows, self._seeds.row)
+            key_hashes = hash_columns([delta.columns[p] for p in self._partition], delta.num_rows, self._seeds.key)
+        else:
+            delta, key_hashes, hashes = self._all.insert_identified(delta)
         if not delta.num_rows:
             return None
-        touched = self._index.touch([delta.columns[p] for p in self._partition], delta.num_rows)
+        columns = [delta.columns[p] for p in self._partition]
+        second = hash_described(columns, describe(columns), delta.num_rows, self._seeds.row)
+        touched = self._index.touch_hashed((key_hashes, second))
         self._sizes = grown(self._sizes, self._index.capacity)
         self._partial = grown(self._partial, self._index.capacity)
         self._sizes[touched.slots] += sum_weights(touched.groups, delta.weights, touched.count)
         positions = pa.array(touched.first)
-        partitions = [delta.columns[p].take(positions) for p in self._partition]
-        heads = self._heads.probe(partitions, touched.count)
-        result = self._update(delta, touched, heads, partitions)
+        partitions = [column.take(positions) for column in columns]
+        result = self._update(delta, hashes, touched, key_hashes[touched.first], partitions)
         gone = (self._sizes[touched.slots] == 0) & ~self._partial[touched.slots]
         self._index.release(touched.slots[gone])
         return result
 
-    def _update(self, delta: Delta, touched: Touched, heads: Matches, partitions: Sequence[pa.Array]) -> Delta | None:
+    def _update(
+        self, delta: Delta, hashes: Hashes, touched: Touched, key_hashes: Hashes, partitions: Sequence[pa.Array]
+    ) -> Delta | None:
         """The change of the result; the heads of the touched partitions are brought up to date."""
         partial = self._partial[touched.slots]
-        delta, groups = self._within_boundaries(delta, touched.groups, heads, partial)
-        nothing_old = np.zeros(heads.delta.num_rows, np.int64)
-        nothing_new = np.zeros(delta.num_rows, np.int64)
-        pool = concat_deltas([heads.delta, delta])
-        ordered = self._order(
-            pool,
-            np.concatenate((heads.probe_index, groups)),
-            (np.concatenate((heads.delta.weights, nothing_new)), np.concatenate((nothing_old, delta.weights))),
+        heads = self._heads.find(partitions, touched.count, key_hashes=key_hashes)
+        pool = self._pool(delta, hashes, touched.groups, heads, key_hashes, partial)
+        old_weights = heads.weights()
+        nothing = (np.zeros(len(old_weights), np.int64), np.zeros(len(pool.rows), np.int64))
+        weights = (
+            np.concatenate((old_weights, nothing[1])),
+            np.concatenate((nothing[0], delta.weights[pool.rows])),
         )
+        ordered = self._order(pool, touched.count, weights)
         old, change = ordered.weights
         inside = ~partial[ordered.partitions] | _up_to_boundary(ordered, old, touched.count)
         new = old + np.where(inside, change, 0)
@@ -120,10 +182,10 @@ class TopKOperator(Operator):
             new = self._cut(ordered, new, sizes, touched.slots)
         new = np.where(short[ordered.partitions], 0, new)
         emitted = self._chosen(ordered.partitions, new) - self._chosen(ordered.partitions, old)
-        parts = [_entries(pool, ordered.rows, emitted)]
-        head_parts = [_entries(pool, ordered.rows, new - old)]
+        parts = [self._entries(pool, ordered.rows, emitted)]
+        head_parts = [self._head_entries(pool, ordered, new - old, partitions)]
         if short.any():
-            more, more_heads = self._read_again(np.flatnonzero(short), touched.slots, partitions)
+            more, more_heads = self._read_again(np.flatnonzero(short), touched.slots, key_hashes, partitions)
             parts.append(more)
             head_parts.append(more_heads)
         change_of_heads = merge_parts(head_parts)
@@ -131,24 +193,53 @@ class TopKOperator(Operator):
             self._heads.insert(change_of_heads)
         return merge_parts(parts)
 
+    def _pool(
+        self, delta: Delta, hashes: Hashes, groups: Integers, heads: Found, key_hashes: Hashes, partial: Mask
+    ) -> _Pool:
+        """The heads of the touched partitions and those rows of the delta that may be in them."""
+        places = [self._narrow.index(key.column) if self._all is not None else key.column for key in self._keys]
+        old_keys = heads.columns(places)
+        old_hashes = heads.row_hashes()
+        if self._all is not None:
+            old_hashes = fixed_values(heads.columns((len(self._narrow),))[0])
+        new_keys = tuple(delta.columns[key.column] for key in self._keys)
+        rows = self._within_boundaries(old_keys, new_keys, groups, heads.probe_index, partial)
+        if len(rows) < delta.num_rows:
+            positions = pa.array(rows)
+            new_keys = tuple(column.take(positions) for column in new_keys)
+            hashes, groups = hashes[rows], groups[rows]
+        return _Pool(
+            tuple(pa.concat_arrays(pair) for pair in zip(old_keys, new_keys, strict=True)),
+            np.concatenate((old_hashes, hashes)),
+            np.concatenate((heads.probe_index, groups)),
+            heads,
+            self._all,
+            key_hashes,
+            delta,
+            rows,
+        )
+
     def _within_boundaries(
-        self, delta: Delta, groups: Integers, heads: Matches, partial: Mask
-    ) -> tuple[Delta, Integers]:
-        """The delta without most of the rows that are beyond the boundary of their partition: judged by one key."""
+        self,
+        old_keys: Sequence[pa.Array],
+        new_keys: Sequence[pa.Array],
+        groups: Integers,
+        old_groups: Integers,
+        partial: Mask,
+    ) -> Integers:
+        """The rows of the delta but for most that are beyond the boundary of their partition: judged by one key."""
+        everything = np.arange(len(groups))
         if not partial.any() or not self._keys:
-            return delta, groups
-        key = self._keys[0]
-        column = pa.concat_arrays([heads.delta.columns[key.column], delta.columns[key.column]])
+            return everything
+        column = pa.concat_arrays([old_keys[0], new_keys[0]])
         if column.null_count:
-            return delta, groups
-        codes = sort_codes(column, self._variants.get(key.column))
-        if key.descending:
+            return everything
+        codes = sort_codes(column, self._key_variants.get(0))
+        if self._keys[0].descending:
             codes = ~codes
-        split = heads.delta.num_rows
-        everything = np.ones(split, np.bool_)
-        boundary, _ = best_codes(heads.probe_index, codes[:split], everything, len(partial))
-        kept = np.flatnonzero(~partial[groups] | (codes[split:] <= boundary[groups]))
-        return (delta, groups) if len(kept) == delta.num_rows else (delta.take(kept), groups[kept])
+        split = len(old_groups)
+        boundary, _ = best_codes(old_groups, codes[:split], np.ones(split, np.bool_), len(partial))
+        return (~partial[groups] | (codes[split:] <= boundary[groups])).nonzero()[0]
 
     def _cut(self, ordered: _Ordered, weights: Weights, sizes: Integers, slots: Integers) -> Weights:
         """Heads of more than 2 * keep rows cut to the rows among the first `keep`; they are partial from now on."""
@@ -159,20 +250,27 @@ class TopKOperator(Operator):
         self._partial[slots[large]] = True
         return np.where(large[ordered.partitions] & (starts >= self._keep), 0, weights)
 
-    def _read_again(self, wanted: Integers, slots: Integers, partitions: Sequence[pa.Array]) -> tuple[Delta, Delta]:
+    def _read_again(
+        self, wanted: Integers, slots: Integers, key_hashes: Hashes, partitions: Sequence[pa.Array]
+    ) -> tuple[Delta, Delta]:
         """The result and the heads of whole partitions, from the trace of all rows."""
         assert self._all is not None
         positions = pa.array(wanted)
-        found = self._all.probe([column.take(positions) for column in partitions], len(wanted))
-        ordered = self._order(found.delta, found.probe_index, (found.delta.weights,))
+        chosen = [column.take(positions) for column in partitions]
+        found = self._all.find(chosen, len(wanted), key_hashes=key_hashes[wanted])
+        keys = found.columns([key.column for key in self._keys])
+        nothing = Delta.empty(self._all.types)
+        none = np.empty(0, np.int64)
+        pool = _Pool(keys, found.row_hashes(), found.probe_index, found, None, key_hashes[wanted], nothing, none)
+        ordered = self._order(pool, len(wanted), (found.weights(),))
         weights = ordered.weights[0]
         kept = _starts(ordered.partitions, np.maximum(weights, 0)) < self._keep
         heads = np.where(kept, weights, 0)
         partial = np.zeros(len(wanted), np.bool_)
         partial[ordered.partitions[~kept]] = True
         self._partial[slots[wanted]] = partial
-        chosen = self._chosen(ordered.partitions, heads)
-        return _entries(found.delta, ordered.rows, chosen), _entries(found.delta, ordered.rows, heads)
+        result = self._chosen(ordered.partitions, heads)
+        return self._entries(pool, ordered.rows, result), self._head_entries(pool, ordered, heads, chosen)
 
     def _chosen(self, partitions: Integers, weights: Weights) -> Weights:
         """How often each ordered row is in its partition's result."""
@@ -183,28 +281,57 @@ class TopKOperator(Operator):
             ends = np.minimum(ends, self._end)
         return np.maximum(ends - np.maximum(starts, self._start), 0)
 
-    def _order(self, pool: Delta, partitions: Integers, weights: tuple[Weights, ...]) -> _Ordered:
+    def _order(self, pool: _Pool, count: int, weights: tuple[Weights, ...]) -> _Ordered:
         """Rows sorted by partition, keys and all columns, equal ones merged, those without any weight left out."""
-        keys: list[Words] = [partitions.astype(np.uint64)]
-        keys += key_words(pool.columns, self._keys, self._variants)
-        order = np.lexsort(tuple(reversed(keys)))
-        first = _differences(keys, order)
-        if not first.all():
-            tied = ~first
-            tied[:-1] |= tied[1:]
-            places = np.flatnonzero(tied)
-            rows = order[places]
-            positions = pa.array(rows)
-            ties = [np.cumsum(first)[places].astype(np.uint64)]
-            ties += [sort_codes(pool.columns[c].take(positions), self._variants.get(c)) for c in self._ties]
-            settled = np.lexsort(tuple(reversed(ties)))
-            order[places] = rows[settled]
-            first[places] = _differences(ties, settled)
-        starts = np.flatnonzero(first)
-        totals = tuple(np.add.reduceat(w[order], starts) if len(starts) else w[:0] for w in weights)
-        rows = order[starts]
-        kept = np.flatnonzero(np.any(np.stack(totals), axis=0))
-        return _Ordered(rows[kept], partitions[rows[kept]], tuple(total[kept] for total in totals))
+        words = [*key_words(pool.keys, self._order_keys, self._key_variants), pool.hashes]
+        order = order_in_groups(pool.partitions, count, np.stack(words, axis=1))
+        peer_first = _differences([pool.partitions.view(np.uint64), *words[:-1]], order)
+        first = peer_first | _differences(words[-1:], order)
+        starts = first.nonzero()[0]
+        totals = [np.add.reduceat(w[order], starts) if len(starts) else w[:0] for w in weights]
+        # Of equal rows the last one stands for all: it is of the delta, if one is.
+        rows = order[np.append(starts[1:], len(order)) - 1] if len(starts) else order
+        kept = np.any(np.stack(totals), axis=0).nonzero()[0]
+        rows, totals = rows[kept], [total[kept] for total in totals]
+        peers = np.cumsum(peer_first)[starts[kept]]
+        self._settle_ties(pool, peers, rows, totals)
+        return _Ordered(rows, pool.partitions[rows], tuple(totals))
+
+    def _settle_ties(self, pool: _Pool, peers: Integers, rows: Integers, totals: Sequence[Weights]) -> None:
+        """Puts rows that are equal in all keys, so of equal `peers`, in the order of the other columns."""
+        same = peers[1:] == peers[:-1]
+        if not self._ties or not same.any():
+            return
+        tied = np.zeros(len(rows), np.bool_)
+        tied[1:] |= same
+        tied[:-1] |= same
+        places = tied.nonzero()[0]
+        sources = places[pool.found_first(rows[places])]
+        columns = pool.columns(rows[sources], self._ties)
+        codes = [sort_codes(column, self._variants.get(c)) for c, column in zip(self._ties, columns, strict=True)]
+        settled = sources[np.lexsort((*reversed(codes), peers[sources]))]
+        for values in (rows, *totals):
+            values[places] = values[settled]
+
+    def _entries(self, pool: _Pool, rows: Integers, weights: Weights) -> Delta:
+        """Whole rows of the pool with those weights that are not zero."""
+        kept = weights.nonzero()[0]
+        kept = kept[pool.found_first(rows[kept])]
+        return Delta(pool.columns(rows[kept], range(self._width)), weights[kept])
+
+    def _head_entries(self, pool: _Pool, ordered: _Ordered, weights: Weights, partitions: Sequence[pa.Array]) -> Delta:
+        """The same as heads hold rows."""
+        if self._all is None:
+            return self._entries(pool, ordered.rows, weights)
+        kept = weights.nonzero()[0]
+        rows = pa.array(ordered.rows[kept])
+        owners = pa.array(ordered.partitions[kept])
+        values = {p: column.take(owners) for p, column in zip(self._partition, partitions, strict=True)}
+        for key, column in zip(self._keys, pool.keys, strict=True):
+            if key.column not in values:
+                values[key.column] = column.take(rows)
+        hashes = pa.array(pool.hashes[ordered.rows[kept]])
+        return Delta((*(values[c] for c in self._narrow), hashes), weights[kept])
 
     @property
     def state_rows(self) -> int:
@@ -214,11 +341,6 @@ class TopKOperator(Operator):
     def state_bytes(self) -> int:
         traces = self._heads.nbytes + (0 if self._all is None else self._all.nbytes)
         return traces + self._index.nbytes + self._sizes.nbytes + self._partial.nbytes
-
-
-def _entries(pool: Delta, rows: Integers, weights: Weights) -> Delta:
-    kept = np.flatnonzero(weights)
-    return Delta(pool.take(rows[kept]).columns, weights[kept])
 
 
 def _differences(keys: Sequence[Words], order: Integers) -> Mask:

@@ -10,6 +10,8 @@ combination of types. So it is given no arrays: it is given a *table*, an int64 
     START position of the first value, for sliced arrays
     BYTES address of the characters, for TEXT
 
+Texts in runs are views (views.py): DATA has address and length of each.
+
 Whoever passes a table to a kernel must hold the arrays behind it until the kernel returns.
 
 Lists, maps and structs have no line of their own form: they are OTHER, and each user (hashing, equality, gather) has
@@ -26,7 +28,7 @@ import pyarrow as pa
 
 Table = npt.NDArray[np.int64]
 
-NULLS, BITS, FIXED, FLOAT32, FLOAT64, TEXT, OTHER = range(7)
+NULLS, BITS, FIXED, FLOAT32, FLOAT64, TEXT, OTHER, VIEW = range(8)
 KIND, WIDTH, DATA, VALID, START, BYTES = range(6)
 TABLE_WIDTH = 6
 

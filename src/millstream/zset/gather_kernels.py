@@ -18,6 +18,7 @@ from millstream.zset.columns import (
     START,
     TEXT,
     VALID,
+    VIEW,
     WIDTH,
 )
 from millstream.zset.words import (
@@ -56,6 +57,8 @@ def gather(tables: Any, sources: Any, columns: Any, out: Any) -> None:
             gather_offsets(tables, sources, c, out[o, DATA])
         elif kind == BITS:
             gather_bits(tables, sources, c, out[o, DATA])
+        elif kind == VIEW:
+            gather_views(tables, sources, c, out[o, DATA])
         elif kind != NULLS and kind != OTHER:
             gather_values(tables, sources, c, out[o, WIDTH], out[o, DATA])
 
@@ -123,13 +126,40 @@ def gather_valid(tables: Any, sources: Any, c: Any, target: Any) -> Any:
 
 
 @kernel
+def gather_views(tables: Any, sources: Any, c: Any, target: Any) -> None:
+    """Address and length of the strings of a column that is of kind TEXT in all tables, or VIEW in all."""
+    count = len(sources)
+    if tables[0, c, KIND] == VIEW:
+        starts = tables[:, c, DATA]
+        for i in range(count):
+            start = starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 16
+            store64(target, i * 16, load64(start, 0))
+            store64(target, i * 16 + 8, load64(start, 8))
+        return
+    starts = tables[:, c, DATA] + tables[:, c, START] * 8
+    for i in range(count):
+        r = sources[i] >> SOURCE_SHIFT
+        start = starts[r] + (sources[i] & POSITION_MASK) * 8
+        begin = load64(start, 0)
+        store64(target, i * 16, np.uint64(tables[r, c, BYTES]) + begin)
+        store64(target, i * 16 + 8, load64(start, 8) - begin)
+
+
+@kernel
 def gather_offsets(tables: Any, sources: Any, c: Any, target: Any) -> None:
     """The offsets of a TEXT column: one more than values, from 0 to the number of bytes."""
     total = ZERO
     store64(target, 0, total)
-    for i in range(len(sources)):
-        r = sources[i] >> SOURCE_SHIFT
-        start = tables[r, c, DATA] + ((sources[i] & POSITION_MASK) + tables[r, c, START]) * 8
+    count = len(sources)
+    if tables[0, c, KIND] == VIEW:
+        starts = tables[:, c, DATA]
+        for i in range(count):
+            total += load64(starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 16, 8)
+            store64(target, i * 8 + 8, total)
+        return
+    starts = tables[:, c, DATA] + tables[:, c, START] * 8
+    for i in range(count):
+        start = starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 8
         total += load64(start, 8) - load64(start, 0)
         store64(target, i * 8 + 8, total)
 
@@ -143,7 +173,9 @@ def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
         c = columns[o]
         if out[o, KIND] != TEXT:
             continue
-        starts = tables[:, c, DATA] + tables[:, c, START] * 8
+        # Of views it is the address itself that is loaded.
+        width = 16 if tables[0, c, KIND] == VIEW else 8
+        starts = tables[:, c, DATA] + tables[:, c, START] * width
         characters = tables[:, c, BYTES]
         for low in range(0, count, BATCH):
             # Where the strings of a batch are is found out first, so that they come near at the same time.
@@ -151,7 +183,7 @@ def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
             for k in range(size):
                 source = sources[low + k]
                 r = source >> SOURCE_SHIFT
-                begins[k] = characters[r] + np.int64(load64(starts[r], (source & POSITION_MASK) * 8))
+                begins[k] = characters[r] + np.int64(load64(starts[r], (source & POSITION_MASK) * width))
                 prefetch(begins[k], np.int64(0))
                 prefetch(begins[k], np.int64(64))
             for k in range(size):

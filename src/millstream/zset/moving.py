@@ -6,7 +6,7 @@ which is what keeps steps of a few rows cheap; lists, maps and structs go throug
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ from millstream.zset.columns import (
     TABLE_WIDTH,
     TEXT,
     VALID,
+    VIEW,
     Table,
     layout,
 )
 from millstream.zset.gather_kernels import gather, gather_text
+from millstream.zset.views import VIEW_BYTES, Views, characters_of, views_of
 
 Positions = npt.NDArray[np.int64]
 
@@ -38,19 +40,23 @@ def gather_columns(
     tables: npt.NDArray[np.int64],
     columns: Sequence[Sequence[pa.Array]],
     wanted: Sequence[int],
-) -> tuple[tuple[pa.Array, ...], Table]:
+    viewed: Sequence[bool] | None = None,
+) -> tuple[tuple[Any, ...], Table]:
     """The `wanted` columns, of `types`, at `sources` (kernels.py), and their table.
 
-    `columns[s]` are the columns of source s and tables[s] their table.
+    `columns[s]` are the columns of source s, arrays or views, and tables[s] their table. The result has views where
+    `viewed` says so, arrays elsewhere.
     """
     count = len(sources)
-    out = np.zeros((len(wanted), TABLE_WIDTH), np.int64)
     # A bitmap is needed where any source has one; most columns have none.
     nullable: list[bool] = tables[:, :, VALID].any(axis=0).tolist()  # type: ignore[assignment]  # axis=0 gives an array
     buffers: list[list[Any]] = []
+    lines: list[tuple[int, ...]] = []
     has_text = False
     for o, (column, data_type) in enumerate(zip(wanted, types, strict=True)):
         kind, width = layout(data_type)
+        if viewed is not None and viewed[o]:
+            kind, width = VIEW, VIEW_BYTES
         valid = values = None
         data = valid_address = 0
         if kind != NULLS and kind != OTHER:
@@ -64,8 +70,9 @@ def gather_columns(
             if nullable[column]:
                 valid = pa.allocate_buffer((count + 7) >> 3)
                 valid_address = valid.address
-        out[o] = (kind, width, data, valid_address, 0, 0)
+        lines.append((kind, width, data, valid_address, 0, 0))
         buffers.append([valid, values])
+    out = np.array(lines, np.int64).reshape(-1, TABLE_WIDTH)
     gather(tables, sources, np.array(wanted, np.int64), out)
     if has_text:
         _gather_text(tables, sources, wanted, out, buffers)
@@ -80,6 +87,10 @@ def gather_columns(
         else:
             if not valid_address:
                 buffers[o][0] = None
+            if kind == VIEW:
+                valid, words = buffers[o]
+                result.append(views_of(words, valid, _owners([source[wanted[o]] for source in columns])))
+                continue
             array = pa.Array.from_buffers(data_type, count, buffers[o], -1 if valid_address else 0)
         result.append(array)
     return tuple(result), out
@@ -99,6 +110,12 @@ def _gather_text(
         out[o, BYTES] = characters.address
         buffers[o].append(characters)
     gather_text(tables, sources, np.array(wanted, np.int64), out)
+
+
+def _owners(columns: Sequence[pa.Array | Views]) -> Iterator[pa.Buffer]:
+    """The buffers with the characters of text columns."""
+    for column in columns:
+        yield from column.owners if isinstance(column, Views) else characters_of(column)
 
 
 def _take_other(arrays: Sequence[pa.Array], sources: Positions) -> pa.Array:

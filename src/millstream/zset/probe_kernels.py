@@ -27,6 +27,8 @@ from millstream.zset.words import ZERO, bit, kernel, load64, prefetch, same_valu
 
 # How many look-ups ahead of the present one memory is asked for.
 AHEAD = 16
+# Columns of an index: addresses.
+WEIGHTS, ROW_HASHES = 3, 4
 _LOW32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
 
@@ -92,9 +94,9 @@ def find_ranges(keys: Any, directory: Any, bits: Any, hashes: Any, low: Any, hig
 def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_safe: Any) -> Any:
     """All entries of several runs whose key equals a probe row's.
 
-    `index` has per run the addresses of key hashes and directory, the directory's bits, and the address of the
-    weights; `tables` its columns, of which `key` are the key columns; `hashes` and the table `probe` (a single one,
-    with one line per key column) are those of the probe rows. Columns of kind OTHER are taken to be equal. Returns
+    `index` has per run the addresses of key hashes and directory, the directory's bits, and the addresses of weights
+    and row hashes; `tables` its columns, of which `key` are the key columns; `hashes` and the table `probe` (a single
+    one, with one line per key column) are those of the probe rows. Columns of kind OTHER are taken to be equal. Returns
     probe positions, ascending, and where the entries come from (as in `gather`). O(rows x runs + matches).
     """
     num_runs, num_rows = len(index), len(hashes)
@@ -179,9 +181,29 @@ def drop_nulls(probe: Any, k: Any, low: Any, high: Any) -> None:
 
 
 @kernel
-def gather_weights(index: Any, sources: Any) -> Any:
-    """The weights of the entries at `sources`; `index` as in `probe_runs`."""
-    weights = np.empty(len(sources), np.int64)
+def gather_words(index: Any, part: Any, sources: Any) -> Any:
+    """The weights (part WEIGHTS) or row hashes (ROW_HASHES) of the entries at `sources`; `index` as in `probe_runs`."""
+    words = np.empty(len(sources), np.int64)
     for i in range(len(sources)):
-        weights[i] = np.int64(load64(index[sources[i] >> SOURCE_SHIFT, 3], (sources[i] & POSITION_MASK) * 8))
-    return weights
+        words[i] = np.int64(load64(index[sources[i] >> SOURCE_SHIFT, part], (sources[i] & POSITION_MASK) * 8))
+    return words
+
+
+@kernel
+def find_rows(index: Any, key_hashes: Any, row_hashes: Any) -> Any:
+    """Where the rows with those pairs of hashes are, in any run that mentions them; -1 for those that are nowhere.
+
+    `index` as in `probe_runs`. O(rows x runs), and O(log n) where a key has n rows.
+    """
+    count = len(key_hashes)
+    sources = np.full(count, -1, np.int64)
+    low = np.empty(count, np.int64)
+    high = np.empty(count, np.int64)
+    for r in range(len(index)):
+        find_ranges(index[r, 0], index[r, 1], index[r, 2], key_hashes, low, high)
+        for i in range(count):
+            if sources[i] < 0 and low[i] < high[i]:
+                first, end = find_range(index[r, ROW_HASHES], low[i], high[i], row_hashes[i])
+                if first < end:
+                    sources[i] = r * SECOND_SOURCE + first
+    return sources

@@ -7,7 +7,7 @@ scan becomes a binary search.
 
 Building costs O(rows): hash, scatter into buckets, gather the columns once. Merging runs costs O(rows), however many
 they are: walking their hashes writes down where each entry comes from, opposite weights cancelling on the way; then the
-columns are gathered straight from all runs.
+columns are gathered straight from all runs. Characters of texts stay where they are (views.py).
 
 Rows are identified by their pair of hashes, 128 bits. Rows with the same key differ in the row hash only: a key with a
 million rows mistakes two of them for each other with probability 3e-8.
@@ -24,21 +24,38 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import Table, describe
-from millstream.zset.delta import Delta
+from millstream.zset.columns import KIND, TEXT, Table, describe
+from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Hashes, Seeds, hash_described
 from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
-from millstream.zset.moving import Positions, gather_columns
+from millstream.zset.moving import gather_columns
+from millstream.zset.views import Views
 
 
 @dataclass(frozen=True)
 class Run:
-    """A consolidated delta in order of (key hash, row hash). `table` describes the columns to kernels (columns.py)."""
+    """A consolidated delta in order of (key hash, row hash). `columns` are arrays or, for texts that are no keys, views
+    (views.py); `table` describes them to kernels (columns.py)."""
 
-    delta: Delta
+    types: tuple[pa.DataType, ...]
+    columns: tuple[pa.Array | Views, ...]
+    weights: Weights
     key_hashes: Hashes
     row_hashes: Hashes
     table: Table
+
+    @property
+    def delta(self) -> Delta:
+        """The entries as a delta. O(bytes of texts)."""
+        viewed = [i for i, column in enumerate(self.columns) if isinstance(column, Views)]
+        if not viewed:
+            return Delta(self.columns, self.weights)
+        types = [self.types[i] for i in viewed]
+        texts, _ = gather_columns(types, np.arange(self.num_rows), self.table[None], [self.columns], viewed)
+        columns = list(self.columns)
+        for i, text in zip(viewed, texts, strict=True):
+            columns[i] = text
+        return Delta(tuple(columns), self.weights)
 
     @property
     def num_rows(self) -> int:
@@ -54,26 +71,35 @@ class Run:
     @property
     def nbytes(self) -> int:
         """Bytes of memory: values, weights, hashes and directory. O(columns)."""
-        columns = sum(column.nbytes for column in self.delta.columns)
+        columns = sum(column.nbytes for column in self.columns)
         directory = self.directory.nbytes if "directory" in self.__dict__ else 0
         return int(columns + 24 * self.num_rows + directory)
 
     @cached_property
-    def index_line(self) -> tuple[int, int, int, int]:
-        """What `probe_runs` wants to know: where hashes and directory are, the directory's bits, the weights."""
+    def index_line(self) -> tuple[int, int, int, int, int]:
+        """What `probe_runs` wants to know: where key hashes and directory are, the directory's bits, where weights and
+        row hashes are."""
         bits = len(self.directory).bit_length() - 1
-        weights = self.delta.weights
-        return (self.key_hashes.ctypes.data, self.directory.ctypes.data, bits, weights.ctypes.data)
+        hashes = (_address(self.key_hashes), _address(self.row_hashes))
+        return (hashes[0], _address(self.directory), bits, _address(self.weights), hashes[1])
 
 
 def build_run(delta: Delta, key: Sequence[int], seeds: Seeds) -> Run:
     """The run of `delta`'s entries, indexed by the columns `key`. O(bytes)."""
+    return build_identified(delta, key, seeds)[0]
+
+
+def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Run, Hashes, Hashes]:
+    """The same, with the key hash and the row hash of every entry of `delta`, in its order."""
     count = delta.num_rows
     table = describe(delta.columns)
     keys = hash_described([delta.columns[i] for i in key], table[list(key)], count, seeds.key)
     rows = hash_described(delta.columns, table, count, seeds.row)
-    order, keys, rows, weights = sort_entries(keys, rows, delta.weights)
-    return _gather_run([column.type for column in delta.columns], order, [delta], [table], keys, rows, weights)
+    order, sorted_keys, sorted_rows, weights = sort_entries(keys, rows, delta.weights)
+    types = tuple(column.type for column in delta.columns)
+    viewed = [kind == TEXT and i not in key for i, kind in enumerate(table[:, KIND].tolist())]
+    columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)), viewed)
+    return Run(types, columns, weights, sorted_keys, sorted_rows, table), keys, rows
 
 
 def merge_runs(*runs: Run) -> Run:
@@ -83,31 +109,18 @@ def merge_runs(*runs: Run) -> Run:
     if len(runs) == 2:
         a, b = runs
         sources, keys, rows, weights = merge_entries(
-            a.key_hashes, a.row_hashes, a.delta.weights, b.key_hashes, b.row_hashes, b.delta.weights
+            a.key_hashes, a.row_hashes, a.weights, b.key_hashes, b.row_hashes, b.weights
         )
     else:
-        parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.delta.weights), r.num_rows) for r in runs]
+        parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.weights), r.num_rows) for r in runs]
         sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
-    types = [column.type for column in runs[0].delta.columns]
-    return _gather_run(types, sources, [r.delta for r in runs], [r.table for r in runs], keys, rows, weights)
+    types = runs[0].types
+    viewed = [isinstance(column, Views) for column in runs[0].columns]
+    tables = np.array([run.table for run in runs])
+    columns, table = gather_columns(types, sources, tables, [run.columns for run in runs], range(len(types)), viewed)
+    return Run(types, columns, weights, keys, rows, table)
 
 
 def _address(values: npt.NDArray[Any]) -> int:
     assert values.flags.c_contiguous
     return values.ctypes.data
-
-
-def _gather_run(
-    types: Sequence[pa.DataType],
-    sources: Positions,
-    deltas: Sequence[Delta],
-    tables: Sequence[Table],
-    keys: Hashes,
-    rows: Hashes,
-    weights: npt.NDArray[np.int64],
-) -> Run:
-    """The run of the entries at `sources`, whose hashes and weights are given."""
-    columns, table = gather_columns(
-        types, sources, np.array(tables), [delta.columns for delta in deltas], range(len(types))
-    )
-    return Run(Delta(columns, weights), keys, rows, table)

@@ -25,19 +25,19 @@ state: 10 to 25 ns per row and column. A delta or a probe of a few rows does not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.zset.columns import KIND, OTHER, POSITION_MASK, SOURCE_SHIFT, TABLE_WIDTH, describe
-from millstream.zset.delta import Delta
+from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
-from millstream.zset.hashing import Hashes, Seeds, hash_described
+from millstream.zset.hashing import Hashes, Seeds, hash_described, is_flat
 from millstream.zset.moving import Positions, gather_columns
-from millstream.zset.probe_kernels import gather_weights, probe_runs
-from millstream.zset.run import Run, build_run, merge_runs
+from millstream.zset.probe_kernels import ROW_HASHES, WEIGHTS, find_rows, gather_words, probe_runs
+from millstream.zset.run import Run, build_identified, build_run, merge_runs
 
 # Runs of up to this many rows together are merged at once: cheaper than one more run to probe.
 SMALL_RUN_ROWS = 256
@@ -48,6 +48,7 @@ _FAN_OUT = 8
 _SIMILAR = 2
 # A delta with at least this share of deletions, as a fraction, is merged at once.
 _DELETIONS = (1, 4)
+_NO_INDEX = np.empty((0, 5), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,40 @@ class Matches:
 
     probe_index: Positions
     delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The places of entries: entry i matches row `probe_index[i]`, which ascends, and comes from `sources[i]`
+    (kernels.py) of `runs`. Values are gathered when they are asked for."""
+
+    types: tuple[pa.DataType, ...]
+    probe_index: Positions
+    sources: Positions
+    runs: tuple[Run, ...]
+    tables: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+
+    def columns(self, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
+        """Those columns of the entries. O(bytes)."""
+        types = [self.types[i] for i in wanted]
+        if not self.runs:
+            return tuple(pa.nulls(0, data_type) for data_type in types)
+        return gather_columns(types, self.sources, self.tables, [run.columns for run in self.runs], wanted)[0]
+
+    def weights(self) -> Weights:
+        """The weights of the entries."""
+        weights: Weights = gather_words(self.index, WEIGHTS, self.sources)
+        return weights
+
+    def row_hashes(self) -> Hashes:
+        """The row hashes of the entries."""
+        hashes: Hashes = gather_words(self.index, ROW_HASHES, self.sources).view(np.uint64)
+        return hashes
+
+    def only(self, chosen: Positions) -> Found:
+        """The entries at these positions, which ascend."""
+        return replace(self, probe_index=self.probe_index[chosen], sources=self.sources[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +155,22 @@ class Trace:
         return TraceSnapshot(self.types, self._runs)
 
     def insert(self, delta: Delta) -> Delta:
-        """Adds a delta; gives it back consolidated. Amortised O(|delta| log |state|)."""
+        """Adds a delta; gives it back consolidated, in any order. Amortised O(|delta| log |state|)."""
         if not delta.num_rows:
             return delta
         run = build_run(delta, self.key, self.seeds)
         self.insert_run(run)
-        return run.delta
+        return delta if run.num_rows == delta.num_rows else run.delta
+
+    def insert_identified(self, delta: Delta) -> tuple[Delta, Hashes, Hashes]:
+        """The same; gives the key hashes and row hashes of the consolidated delta, too."""
+        if not delta.num_rows:
+            return delta, np.empty(0, np.uint64), np.empty(0, np.uint64)
+        run, keys, rows = build_identified(delta, self.key, self.seeds)
+        self.insert_run(run)
+        if run.num_rows == delta.num_rows:
+            return delta, keys, rows
+        return run.delta, run.key_hashes, run.row_hashes
 
     def insert_run(self, run: Run) -> None:
         """Adds a run built with this trace's key and seeds. Amortised O(|run| log |state|)."""
@@ -136,7 +181,7 @@ class Trace:
         count, rows = _geometric_groups(sizes)[-1]
         less, more = _DELETIONS
         if count > 1 and (
-            rows <= SMALL_RUN_ROWS or more * int(np.count_nonzero(run.delta.weights < 0)) >= less * run.num_rows
+            rows <= SMALL_RUN_ROWS or more * int(np.count_nonzero(run.weights < 0)) >= less * run.num_rows
         ):
             self._merge(len(sizes) - count, len(sizes))
         while (start := _similar_suffix([r.num_rows for r in self._runs])) is not None:
@@ -177,15 +222,30 @@ class Trace:
     ) -> Matches:
         """The entries whose key columns equal a probe row's, for every probe row.
 
-        `key_columns` are `num_rows` long and of the key columns' types. A NULL matches a NULL in key columns i
-        where `null_safe[i]` (None: in all). `columns` (None: all) are the ones that the result carries.
-        `key_hashes` saves hashing when the caller has `hash_columns(key_columns, num_rows, seeds.key)`.
+        `columns` (None: all) are the ones that the result carries; the rest is as for `find`.
         O(num_rows x runs + bytes of the result).
         """
+        found = self.find(key_columns, num_rows, null_safe=null_safe, key_hashes=key_hashes)
         wanted = range(len(self.types)) if columns is None else columns
-        types = [self.types[i] for i in wanted]
+        return Matches(found.probe_index, Delta(found.columns(wanted), found.weights()))
+
+    def find(
+        self,
+        key_columns: Sequence[pa.Array],
+        num_rows: int,
+        *,
+        null_safe: Sequence[bool] | None = None,
+        key_hashes: Hashes | None = None,
+    ) -> Found:
+        """Where the entries are whose key columns equal a probe row's, for every probe row.
+
+        `key_columns` are `num_rows` long and of the key columns' types. A NULL matches a NULL in key columns i
+        where `null_safe[i]` (None: in all). `key_hashes` saves hashing when the caller has
+        `hash_columns(key_columns, num_rows, seeds.key)`. O(num_rows x runs + matches).
+        """
+        nothing = np.empty(0, np.int64)
         if not num_rows or not self._runs:
-            return Matches(np.empty(0, np.int64), Delta.empty(types))
+            return Found(self.types, nothing, nothing, (), self._tables, _NO_INDEX)
         self._charge(num_rows)
         index = self._index
         if index is None:
@@ -195,11 +255,20 @@ class Trace:
             key_hashes = hash_described(key_columns, probe, num_rows, self.seeds.key)
         safe = np.ones(len(self.key), np.bool_) if null_safe is None else np.array(null_safe, np.bool_)
         matched, sources = probe_runs(index, self._tables, self._key_positions, key_hashes, probe[None], safe)
-        for i in np.flatnonzero(probe[:, KIND] == OTHER).tolist():
-            same = self._same_nested(i, key_columns[i], matched, sources)
-            matched, sources = matched[same], sources[same]
-        gathered, _ = gather_columns(types, sources, self._tables, [run.delta.columns for run in self._runs], wanted)
-        return Matches(matched, Delta(gathered, gather_weights(index, sources)))
+        if not is_flat(probe):
+            for i in np.flatnonzero(probe[:, KIND] == OTHER).tolist():
+                same = self._same_nested(i, key_columns[i], matched, sources)
+                matched, sources = matched[same], sources[same]
+        return Found(self.types, matched, sources, self._runs, self._tables, index)
+
+    def rows(self, key_hashes: Hashes, row_hashes: Hashes) -> Found:
+        """Where the rows with these hashes are, one place for each, which must exist. O(rows x runs)."""
+        index = self._index
+        if index is None:
+            index = self._describe_runs()
+        sources = find_rows(index, key_hashes, row_hashes)
+        assert sources.min(initial=0) >= 0, "a row is asked for that is not in the trace"
+        return Found(self.types, np.arange(len(sources)), sources, self._runs, self._tables, index)
 
     def _describe_runs(self) -> npt.NDArray[np.int64]:
         """Brings what kernels see of the runs up to date. O(runs)."""
@@ -213,7 +282,7 @@ class Trace:
         owners = sources >> SOURCE_SHIFT
         for r in np.unique(owners).tolist():
             mine = np.flatnonzero(owners == r)
-            values = self._runs[r].delta.columns[self.key[i]]
+            values = self._runs[r].columns[self.key[i]]
             same[mine] = equal_values(column, matched[mine], values, sources[mine] & POSITION_MASK)
         return same
 

@@ -13,6 +13,7 @@ from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
 from millstream.zset.run import build_run, merge_runs
 from millstream.zset.trace import Trace
+from millstream.zset.views import VIEW_BYTES, views_of
 
 _SAMPLE: tuple[tuple[pa.DataType, list[object]], ...] = (
     (pa.int64(), [1, 2]),
@@ -29,8 +30,13 @@ def warm_up() -> None:
     trace = Trace([data_type for data_type, _ in _SAMPLE], [0], DEFAULT_SEEDS)
     trace.insert(delta)
     trace.insert(delta)
+    # Too large a buffer for two empty strings: they are copied.
+    words = pa.allocate_buffer(2 * VIEW_BYTES)
+    np.frombuffer(words, np.int64)[:] = 0
+    views_of(words, None, [pa.allocate_buffer(1 << 20)])
     merge_runs(*[build_run(delta, [0], DEFAULT_SEEDS)] * 3)
     trace.probe(columns[:1], 2, null_safe=[False])
+    trace.rows(*trace.insert_identified(delta)[1:])
     consolidate(delta, DEFAULT_SEEDS)
     positions = np.arange(2)
     equal_values(columns[0], positions, columns[0], positions)

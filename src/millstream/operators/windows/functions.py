@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,30 @@ from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
 
 
+class TakenColumns(Sequence[pa.Array]):
+    """Some rows of columns; each column is taken when it is first read."""
+
+    def __init__(self, columns: Sequence[pa.Array], rows: Integers) -> None:
+        self._columns = columns
+        self._rows = pa.array(rows)
+        self._taken: dict[int, pa.Array] = {}
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        if index not in self._taken:
+            self._taken[index] = self._columns[index].take(self._rows)
+        return self._taken[index]
+
+
 @dataclass(frozen=True, slots=True)
 class Partitions:
     """Rows in order, one per occurrence; equal frames are computed once."""
 
-    columns: tuple[pa.Array, ...]
+    columns: Sequence[pa.Array]
     segments: Segments
     distances: Distances | None
     _frames: dict[WindowFrame, tuple[Integers, Integers]] = field(default_factory=dict)

@@ -15,17 +15,18 @@ Cost: O(n log n) in the rows of the touched partitions (or buckets). State: all 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, validity
-from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
+from millstream.operators.base import Inputs, Operator, concat_deltas
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.frames import Distances, frame_bounds
-from millstream.operators.windows.functions import Partitions, compile_call
+from millstream.operators.windows.functions import Partitions, TakenColumns, compile_call
 from millstream.operators.windows.ordered import Ordered, order_rows, repeat_first, segments
 from millstream.plan.nodes import SortKey, WindowCall, WindowFrame
 from millstream.zset.consolidate import consolidate
@@ -36,6 +37,14 @@ from millstream.zset.trace import Trace
 
 _MAX_WORD = (1 << 64) - 1
 _MAX_SHIFT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Output rows before or after the step: their positions in the pool, and the values of the calls."""
+
+    rows: Integers
+    values: tuple[pa.Array, ...]
 
 
 class WindowOperator(Operator):
@@ -133,21 +142,25 @@ class WindowOperator(Operator):
         kept = [np.flatnonzero(np.repeat(same, counts[affected])) for counts in (old, new)]
         moved = [np.flatnonzero(np.repeat(~same, counts[affected])) for counts in (old, new)]
         differs = np.zeros(len(kept[0]), np.bool_)
-        for c in range(self._width, self._width + len(self._functions)):
-            differs |= ~equal_values(sides[0][c], kept[0], sides[1][c], kept[1])
-        parts: list[Delta | None] = []
-        for columns, sign, stayed, other in zip(sides, (-1, 1), kept, moved, strict=True):
-            positions = np.concatenate((stayed[differs], other))
-            taken = pa.array(positions)
-            parts.append(Delta(tuple(c.take(taken) for c in columns), np.full(len(positions), sign, np.int64)))
-        return merge_parts(parts)
+        for before_values, after_values in zip(sides[0].values, sides[1].values, strict=True):
+            differs |= ~equal_values(before_values, kept[0], after_values, kept[1])
+        chosen = [np.concatenate((stayed[differs], other)) for stayed, other in zip(kept, moved, strict=True)]
+        rows = np.concatenate([side.rows[positions] for side, positions in zip(sides, chosen, strict=True)])
+        if not len(rows):
+            return None
+        values = tuple(
+            pa.concat_arrays([column.take(pa.array(positions)) for column, positions in zip(pair, chosen, strict=True)])
+            for pair in zip(sides[0].values, sides[1].values, strict=True)
+        )
+        weights = np.repeat(np.array([-1, 1]), [len(positions) for positions in chosen])
+        return Delta(pool.take(rows).columns + values, weights)
 
     def _affected(self, pool: Delta, ordered: Ordered, changed: Mask) -> Integers:
         """The ordered rows whose values may change."""
         if self._frames is None:
             return np.arange(len(changed))
         bounds = segments(ordered.partition_first, ordered.peer_first)
-        distances = self._distances(pool, ordered.rows)
+        distances = self._distances(pool.columns, ordered.rows)
         seen = np.concatenate(([0], np.cumsum(changed)))
         affected = changed.copy()
         for frame in self._frames:
@@ -155,27 +168,24 @@ class WindowOperator(Operator):
             affected |= seen[high] > seen[low]
         return np.flatnonzero(affected)
 
-    def _compute(self, pool: Delta, ordered: Ordered, counts: Weights, affected: Integers) -> tuple[pa.Array, ...]:
-        """The columns of the affected rows, each as often as `counts` says, and the values of all calls there."""
+    def _compute(self, pool: Delta, ordered: Ordered, counts: Weights, affected: Integers) -> _Side:
+        """The affected rows, each as often as `counts` says, and the values of all calls there."""
         rows = np.repeat(ordered.rows, counts)
-        instances = pool.take(rows)
+        instances = TakenColumns(pool.columns, rows)
         bounds = segments(repeat_first(ordered.partition_first, counts), repeat_first(ordered.peer_first, counts))
         distances = self._distances(instances, np.arange(len(rows)))
-        partitions = Partitions(instances.columns, bounds, distances)
+        partitions = Partitions(instances, bounds, distances)
         marks = np.zeros(len(counts), np.bool_)
         marks[affected] = True
         chosen = np.flatnonzero(np.repeat(marks, counts))
-        taken = pa.array(chosen)
-        columns = [column.take(taken) for column in instances.columns]
-        columns += [function(partitions, chosen) for function in self._functions]
-        return tuple(columns)
+        return _Side(rows[chosen], tuple(function(partitions, chosen) for function in self._functions))
 
-    def _distances(self, pool: Delta, rows: Integers) -> Distances | None:
+    def _distances(self, columns: Sequence[pa.Array], rows: Integers) -> Distances | None:
         """The order key of these rows for RANGE frames; None where it has no distances."""
         if len(self._keys) != 1:
             return None
         key = self._keys[0]
-        column = pool.columns[key.column]
+        column = columns[key.column]
         if not has_word_codes(column.type):
             return None
         words: Words = word_codes(column)[rows]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from millstream.operators.arrays import Integers, Mask, Words
+from millstream.operators.kernels import order_in_groups
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta, Weights
@@ -49,7 +50,8 @@ def order_rows(
     """The rows of `pool` by partition, keys and the columns `ties`; rows equal in all are one. O(n log n)."""
     leading = [partitions.astype(np.uint64)]
     words = leading + key_words(pool.columns, keys, variants)
-    order = np.lexsort(tuple(reversed(words)))
+    count = int(partitions.max(initial=-1)) + 1
+    order = order_in_groups(partitions, count, np.stack(words[1:] or leading, axis=1))
     partition_first = _changes(leading, order)
     peer_first = partition_first | _changes(words[1:], order)
     distinct = peer_first.copy()
