@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from millstream.circuit.floors import floored
 from millstream.circuit.graph import Graph, Node
 from millstream.circuit.nested import NestedCircuit
 from millstream.errors import MillstreamError
@@ -60,13 +61,16 @@ from millstream.plan.program import ERROR_VIEW, Delay, Program, View
 from millstream.plan.recursion import NotMonotoneError, Recursion, external_name, levelled, split
 from millstream.plan.temporal import required_guards, split_guards
 from millstream.plan.walk import reads_relation
+from millstream.plan.waterlines import Waterlines
 from millstream.types import SqlType, arrow_type
 from millstream.zset.hashing import Seeds
 
 
 def build_graph(program: Program, seeds: Seeds) -> Graph:
     """The graph of all views of `program`. MillstreamError for what no operator supports."""
-    builder = _Builder(seeds)
+    delayed = any(table.delays for table in program.tables) or any(view.delays for view in program.views)
+    waterlines = Waterlines(program) if delayed or program.uses_now else None
+    builder = _Builder(seeds, waterlines)
     for table in program.tables:
         append_only = table.append_only and not table.primary_key
         builder.relations[table.name] = builder.add(Node(None, (), table.name, append_only))
@@ -83,7 +87,7 @@ def build_graph(program: Program, seeds: Seeds) -> Graph:
     for view in program.views:
         if view.name in readers:
             builder.relations[view.name] = builder.view(view)
-    return Graph(tuple(builder.nodes), builder.relations, builder.lateness)
+    return Graph(tuple(builder.nodes), builder.relations, builder.lateness, waterlines)
 
 
 def _lateness(types: Sequence[SqlType], delays: Sequence[Delay]) -> Lateness:
@@ -108,6 +112,7 @@ def _variants(plan: Plan) -> Variants:
 @dataclass
 class _Builder:
     seeds: Seeds
+    waterlines: Waterlines | None = None
     nodes: list[Node] = field(default_factory=list)
     relations: dict[str, int] = field(default_factory=dict)
     lateness: dict[str, Lateness] = field(default_factory=dict)
@@ -167,11 +172,12 @@ class _Builder:
         inputs: Sequence[int],
         make: Callable[[], Operator],
         append_only: bool = False,
+        floors: tuple[Expression | None, ...] = (),
     ) -> int:
         """The node with those parameters and inputs, made if there is none."""
         key = (kind, parameters, tuple(inputs))
         if key not in self._found:
-            self._found[key] = self.add(Node(make(), tuple(inputs), kind, append_only))
+            self._found[key] = self.add(Node(make(), tuple(inputs), kind, append_only, floors))
         return self._found[key]
 
     def _project(self, plan: Project, source: int) -> int:
@@ -242,6 +248,7 @@ class _Builder:
         append_only = plan.kind in (JoinKind.INNER, JoinKind.SEMI) and all(
             self.nodes[i].append_only for i in (left, right)
         )
+        found = floored(plan, self.waterlines)
         node = self._node(
             "join",
             (plan.kind, plan.left_keys, plan.right_keys, plan.null_safe, residual),
@@ -255,8 +262,10 @@ class _Builder:
                 plan.null_safe,
                 residual,
                 self.seeds,
+                found.columns,
             ),
             append_only,
+            found.bounds,
         )
         return node if late is None else self._filter(late, node, _types(plan.left) + _types(plan.right))
 
@@ -283,6 +292,7 @@ class _Builder:
 
     def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
         seeds = self.seeds
+        found = floored(plan, self.waterlines)
         append_only = self.nodes[inputs[0]].append_only
         if isinstance(plan, Aggregate):
             return self._node(
@@ -290,14 +300,29 @@ class _Builder:
                 (plan.group, plan.calls),
                 inputs,
                 lambda: AggregateOperator(
-                    _types(plan.input), plan.group, plan.calls, append_only, seeds, _variants(plan.input)
+                    _types(plan.input),
+                    plan.group,
+                    plan.calls,
+                    append_only,
+                    seeds,
+                    _variants(plan.input),
+                    found.columns,
                 ),
+                floors=found.bounds,
             )
         if isinstance(plan, Distinct):
-            return self._node("distinct", (), inputs, lambda: DistinctOperator(seeds), append_only)
+            return self._node(
+                "distinct", (), inputs, lambda: DistinctOperator(seeds, found.columns), append_only, found.bounds
+            )
         if isinstance(plan, Except | Intersect):
             operation = "except" if isinstance(plan, Except) else "intersect"
-            return self._node(operation, plan.all, inputs, lambda: SetOperator(operation, plan.all, seeds))
+            return self._node(
+                operation,
+                plan.all,
+                inputs,
+                lambda: SetOperator(operation, plan.all, seeds, found.columns),
+                floors=found.bounds,
+            )
         if isinstance(plan, AsofJoin):
             return self._node(
                 "asof join",
@@ -314,6 +339,7 @@ class _Builder:
                     seeds,
                     _variants(plan.right),
                 ),
+                floors=found.bounds,
             )
         if isinstance(plan, Window):
             return self._node(
@@ -321,8 +347,16 @@ class _Builder:
                 (plan.partition, plan.keys, plan.calls),
                 inputs,
                 lambda: WindowOperator(
-                    _types(plan.input), plan.partition, plan.keys, plan.calls, seeds, _variants(plan.input)
+                    _types(plan.input),
+                    plan.partition,
+                    plan.keys,
+                    plan.calls,
+                    seeds,
+                    _variants(plan.input),
+                    found.columns,
+                    found.reach,
                 ),
+                floors=found.bounds,
             )
         assert isinstance(plan, TopK), plan
         return self._node(
@@ -338,7 +372,10 @@ class _Builder:
                 append_only,
                 seeds,
                 _variants(plan.input),
+                found.columns,
+                found.ordered,
             ),
+            floors=found.bounds,
         )
 
     def _recursive(self, plan: Recursive) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 from millstream.circuit.build import build_graph
 from millstream.circuit.inputs import TableInput
 from millstream.circuit.snapshot import CircuitSnapshot
+from millstream.circuit.waterlines import RunningWaterlines
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.plan.nodes import Schema
@@ -95,6 +96,12 @@ class Circuit:
         self._inputs = {
             table.name: TableInput(table, self.seeds, self._lateness.get(table.name)) for table in program.tables
         }
+        self._forgetful = [self._inputs[t.name] for t in program.tables if t.late_keys and not t.queryable]
+        self._waterlines: RunningWaterlines | None = None
+        self._floored = [node for node in self._graph.nodes if any(bound is not None for bound in node.floors)]
+        if self._graph.waterlines is not None and self._floored:
+            bounds = [bound for node in self._floored for bound in node.floors if bound is not None]
+            self._waterlines = RunningWaterlines(self._graph.waterlines.sources, self._lateness, bounds)
         self._stats = [NodeStats() for _ in self._graph.nodes]
         self._materialized = {
             view.name: _contents(view.schema, self.seeds) for view in program.views if view.materialized
@@ -143,7 +150,17 @@ class Circuit:
                     rows_out = delta.num_rows
                 self._count(number, start, sum(d.num_rows for d in inputs if d is not None), rows_out)
         self._started = True
+        if self._waterlines is not None and self._waterlines.advance(now_us):
+            self._discard(self._waterlines)
+        for table in self._forgetful:
+            table.discard()
         return StepResult(self._collect(deltas), num_input_rows)
+
+    def _discard(self, waterlines: RunningWaterlines) -> None:
+        """Lets operators forget what no later change can touch."""
+        for node in self._floored:
+            assert node.operator is not None
+            node.operator.discard([waterlines.code(bound) for bound in node.floors])
 
     def _load(self, name: str, table: TableInput, batches: Sequence[ChangeBatch], count: int) -> Delta | None:
         start = time.perf_counter()

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from millstream.expressions.nodes import Expression
 from millstream.operators.base import Operator
 from millstream.operators.lateness import Lateness
+from millstream.plan.waterlines import Waterlines
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operator and the numbers of the nodes it reads; tables have no operator. `append_only`: it never retracts."""
+    """An operator and the numbers of the nodes it reads; tables have no operator. `append_only`: it never retracts.
+    `floors`: the waterlines of which the operator is told, in its order."""
 
     operator: Operator | None
     inputs: tuple[int, ...]
     label: str
     append_only: bool = False
+    floors: tuple[Expression | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Graph:
-    """All nodes, the node of each table and view by name, and the waterlines of those that have LATENESS."""
+    """All nodes, the node of each table and view by name, the lateness filters of those that have LATENESS,
+    and what follows from it."""
 
     nodes: tuple[Node, ...]
     relations: dict[str, int]
     lateness: dict[str, Lateness] = field(default_factory=dict)
+    waterlines: Waterlines | None = None

@@ -25,7 +25,9 @@ import pyarrow as pa
 from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import concat_deltas
+from millstream.operators.floors import Sweeps, rows_alive
 from millstream.operators.lateness import Lateness
+from millstream.operators.ordering import has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
 from millstream.plan.program import Table
 from millstream.types import arrow_type
@@ -42,6 +44,7 @@ class TableInput:
     def __init__(self, table: Table, seeds: Seeds, lateness: Lateness | None = None) -> None:
         self._table = table
         self._lateness = lateness
+        self._sweeps = Sweeps()
         self._key = table.primary_key
         self._seeds = seeds
         types = [arrow_type(column.type) for column in table.columns]
@@ -81,6 +84,18 @@ class TableInput:
         if weights[wrong] < 0:
             row = ", ".join(str(column[wrong]) for column in rows.columns)
             raise EvaluationError(f"Negative weight {weights[wrong]} of row ({row}) in table '{self._table.name}'")
+
+    def discard(self) -> None:
+        """Forgets rows whose key is late: for tables with LATENESS of a key column, whose contents nobody asks for.
+        Amortised O(rows that came)."""
+        assert self._trace is not None
+        assert self._lateness is not None
+        if not self._sweeps.due(self._trace.num_rows):
+            return
+        keys = [w for w in self._lateness.waterlines if w.column in self._key and has_word_codes(w.type)]
+        floors = [None if w.value is None else int(word_codes(pa.array([w.value], w.type))[0]) for w in keys]
+        self._trace.retain(rows_alive([w.column for w in keys], floors))
+        self._sweeps.done(self._trace.num_rows)
 
     def snapshot(self) -> TraceSnapshot | None:
         """The contents; None if they are not kept, or not all of them."""

@@ -8,6 +8,8 @@ and vanishes when its row count returns to zero; without group columns there is 
 DISTINCT calls see only the rows by which the set of a group's argument values changes (distinct_values.py keeps
 their multiplicities); the accumulator behind is the same. WITHIN DISTINCT is another such stage
 (accumulators/repeated.py). Cost O(|delta|), plus what MIN/MAX look up (extremes.py).
+
+`floors` are positions among the group columns: groups below their floors are forgotten, and their output rows stay.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.operators.accumulators.base import Accumulator, GroupBatch, Update
+from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, Update
 from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.accumulators.registry import AccumulatorFactory, handles_distinct
 from millstream.operators.accumulators.repeated import NewValues, OnePerKey
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
+from millstream.operators.floors import Floors, SlotFloors, Sweeps, all_alive
 from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import SlotIndex, Touched, grown
@@ -36,7 +39,7 @@ from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 class _Call:
     """One aggregate call: its accumulator, behind the stages that take repeated values out."""
 
-    def __init__(self, call: AggregateCall, factory: AccumulatorFactory, seeds: Seeds) -> None:
+    def __init__(self, call: AggregateCall, factory: AccumulatorFactory, floors: Sequence[int], seeds: Seeds) -> None:
         self.accumulator: Accumulator
         self.stages: list[NewValues | OnePerKey] = []
         self._values: DistinctValues | None = None
@@ -47,9 +50,9 @@ class _Call:
             return
         self.accumulator = factory.make(call)
         if call.within:
-            self.stages.append(OnePerKey(call, seeds))
+            self.stages.append(OnePerKey(call, seeds, floors))
         if distinct:
-            self.stages.append(NewValues(call.filter, call.arguments, call.arguments, seeds))
+            self.stages.append(NewValues(call.filter, call.arguments, call.arguments, seeds, floors))
 
     def update(self, batch: GroupBatch) -> Update:
         if self._values is not None:
@@ -72,7 +75,10 @@ class AggregateOperator(Operator):
         append_only: bool,
         seeds: Seeds,
         variants: Variants = NO_VARIANTS,
+        floors: Sequence[int] = (),
     ) -> None:
+        self._floors = SlotFloors(floors)
+        self._sweeps = Sweeps()
         self.initial = not group
         self._group = tuple(group)
         self._empty = Delta.empty(types)
@@ -80,8 +86,8 @@ class AggregateOperator(Operator):
         self._rows: Integers = np.zeros(64, np.int64)
         self._live = 0
         self._emitted = False
-        self._factory = AccumulatorFactory(types, group, append_only, seeds, variants)
-        self._calls = [_Call(call, self._factory, seeds) for call in calls]
+        self._factory = AccumulatorFactory(types, group, append_only, seeds, variants, floors)
+        self._calls = [_Call(call, self._factory, floors, seeds) for call in calls]
         self._seeds = seeds
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
@@ -102,6 +108,7 @@ class AggregateOperator(Operator):
         result = self._emit(keys, before, after, updates)
         if self._group:
             self._live += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+            self._floors.note(touched.slots, keys, np.arange(touched.count), self._index.capacity)
             self._release(touched.slots[after == 0])
         return result
 
@@ -148,7 +155,29 @@ class AggregateOperator(Operator):
             slots = slots[call.accumulator.vacant(slots)]
         for call in self._calls:
             call.accumulator.clear(slots)
+        self._floors.forget(slots)
         self._index.release(slots)
+
+    def discard(self, floors: Floors) -> None:
+        if not self._sweeps.due(self.state_rows):
+            return
+        dead = self._floors.take_dead(floors)
+        if len(dead):
+            mask = np.zeros(self._index.capacity, np.bool_)
+            mask[dead] = True
+            gone = Forgotten(dead, mask, lambda keys: all_alive(keys, self._floors.columns, floors))
+            for candidates in self._factory.candidates.values():
+                candidates.forget(gone)
+            for values in self._factory.distinct_values.values():
+                values.discard(floors)
+            for call in self._calls:
+                call.accumulator.forget(gone)
+                for stage in call.stages:
+                    stage.discard(floors)
+            self._live -= int(np.count_nonzero(self._rows[dead]))
+            self._rows[dead] = 0
+            self._index.release(dead)
+        self._sweeps.done(self.state_rows)
 
     @property
     def state_rows(self) -> int:

@@ -6,6 +6,8 @@ not null-safe) are not kept. A step is two: first the right changes, then the le
 * Right: all rows of the touched keys are read, left ones are matched with the right ones before and after, and those
   whose match is another row now are emitted again. O(rows of the touched keys).
 * Left: the rows of the delta are matched with the right rows of their keys. O(|delta| + right rows of those keys).
+
+Rows on the left whose time is below that of all changes of the right to come are forgotten, they keep their matches.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, validity
 from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
+from millstream.operators.floors import Floors, Sweeps, alive, least, places
 from millstream.operators.ordering import NO_VARIANTS, Variants, sort_codes
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.ordered import order_rows
@@ -63,6 +66,7 @@ class AsofJoinOperator(Operator):
         self._left_time = left_time
         self._right_time = right_time
         self._seeds = seeds
+        self._sweeps = Sweeps()
         self._left = Trace(left_types, left_keys, seeds)
         self._right = Trace(right_types, right_keys, seeds)
 
@@ -156,6 +160,25 @@ class AsofJoinOperator(Operator):
             positions = pa.array(candidates.rows[np.maximum(matches, 0)], mask=matches < 0)
             right = tuple(column.take(positions) for column in candidates.pool.columns)
         return Delta(left.columns + right, left.weights)
+
+    def discard(self, floors: Floors) -> None:
+        """`floors`: those of the left and of the right time. Of the right side, the last row of each key before both
+        stays: it may be the match of rows to come."""
+        if not self._sweeps.due(self.state_rows):
+            return
+        left, right = floors
+        self._left.retain(lambda rows: alive(rows.columns[self._left_time], right))
+        floor = least(left, right)
+        if floor is not None:
+            rows = self._right.snapshot().to_delta()
+            kept = alive(rows.columns[self._right_time], floor)
+            old = np.flatnonzero(~kept)
+            below = rows.take(old)
+            keys = (SortKey(self._right_time, False, True),)
+            _, behind = places(below, self._right_keys, keys, len(below.columns), self._variants, self._seeds)
+            kept[old[behind < 1]] = True
+            self._right.replace(rows.filter(kept))
+        self._sweeps.done(self.state_rows)
 
     @property
     def state_rows(self) -> int:

@@ -43,6 +43,10 @@ class Operator(ABC):
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         """The change of the output caused by the changes of the inputs; None or an empty delta for none."""
 
+    def discard(self, floors: Sequence[int | None]) -> None:  # noqa: B027 - most operators have nothing to forget
+        """Forgets state that no later change can touch, now that no later change is below these floors (floors.py): one
+        for each column that the operator was told about when it was made. Amortised O(rows that came)."""
+
     @property
     def state_rows(self) -> int:
         """Entries kept between steps. Cheap."""

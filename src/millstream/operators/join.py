@@ -20,6 +20,9 @@ SEMI and ANTI are the matched and the unmatched rows of the left side; without r
 
 Counts are sums of weights; a row is unmatched while its count is not positive. Cost: O(|dX| + matches) and, where a
 count crosses zero, O(rows of that key).
+
+`floors` are numbers of keys. Rows whose key is below what the other side's changes can still have are forgotten, and
+counts of keys that neither side's changes can have.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from millstream.expressions.evaluate import EvaluationContext, compile_predicate
 from millstream.expressions.nodes import Expression, columns_used
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.floors import Floors, Sweeps, least, rows_alive
 from millstream.operators.kernels import sum_weights
 from millstream.operators.match_counts import KeyCounts, RowMatches
 from millstream.plan.nodes import JoinKind
@@ -104,7 +108,10 @@ class JoinOperator(Operator):
         null_safe: Sequence[bool],
         residual: Expression | None,
         seeds: Seeds,
+        floors: Sequence[int] = (),
     ) -> None:
+        self._floors = tuple(floors)
+        self._sweeps = Sweeps()
         self._one_sided = kind in (JoinKind.SEMI, JoinKind.ANTI)
         self._emits_matched = kind is JoinKind.SEMI
         self._null_safe = tuple(null_safe)
@@ -118,9 +125,9 @@ class JoinOperator(Operator):
         self._right = _Side(right_types, right_keys, right_padded, False, seeds)
         for side, other in ((self._left, self._right), (self._right, self._left)):
             if side.padded and residual is None:
-                other.per_key = KeyCounts(seeds)
+                other.per_key = KeyCounts(seeds, self._floors)
             elif side.padded:
-                side.matches = RowMatches(seeds)
+                side.matches = RowMatches(seeds, [side.keys[k] for k in self._floors])
         if self._one_sided and residual is None:
             self._right.trace = None
 
@@ -260,6 +267,26 @@ class JoinOperator(Operator):
         theirs, weights = found.columns(range(len(found.types))), found.weights()
         columns = mine.columns + theirs if side.is_left else theirs + mine.columns
         return _Pairs(found.probe_index, Delta(columns, mine.weights * weights), weights)
+
+    def discard(self, floors: Floors) -> None:
+        """`floors`: for each key that has some, that of the left side and that of the right one."""
+        if not self._sweeps.due(self._sweep_size()):
+            return
+        lefts, rights = floors[0::2], floors[1::2]
+        both = [least(left, right) for left, right in zip(lefts, rights, strict=True)]
+        # A trace is only probed by changes of the other side.
+        for side, others in ((self._left, rights), (self._right, lefts)):
+            keys = [side.keys[k] for k in self._floors]
+            if side.trace is not None:
+                side.trace.retain(rows_alive(keys, others))
+            for counts in (side.per_key, side.matches):
+                if counts is not None:
+                    counts.discard(both)
+        self._sweeps.done(self._sweep_size())
+
+    def _sweep_size(self) -> int:
+        counted = sum(s.per_key.num_keys for s in (self._left, self._right) if s.per_key is not None)
+        return self.state_rows + counted
 
     @property
     def state_rows(self) -> int:

@@ -38,12 +38,13 @@ class Waterline:
 
     def __init__(self, column: int, sql_type: SqlType, lateness: Expression) -> None:
         self.column = column
+        self.type = arrow_type(sql_type)
         self.value: pa.Scalar | None = None
         self._greatest: pa.Scalar | None = None
         behind = build_cast(build_call("-", [ColumnRef(sql_type, 0), lateness]), sql_type)
         self._behind = compile_projection([behind])
         # Times of the day go round: a waterline above all that was seen is one that did.
-        self._circular = pa.types.is_time(arrow_type(sql_type))
+        self._circular = pa.types.is_time(self.type)
 
     def late(self, values: pa.Array) -> Mask | None:
         """Which values are below the waterline; None if there is no waterline yet."""

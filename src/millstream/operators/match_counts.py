@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.operators.arrays import Integers
+from millstream.operators.floors import Floors, SlotFloors
 from millstream.operators.kernels import sum_weights
 from millstream.operators.slots import SlotIndex, grown
 from millstream.zset.delta import Delta, Weights
@@ -28,9 +29,10 @@ class Crossing:
 
 
 class KeyCounts:
-    """The number of rows of each key."""
+    """The number of rows of each key; keys below floors (of the key columns `floors`) may be forgotten."""
 
-    def __init__(self, seeds: Seeds) -> None:
+    def __init__(self, seeds: Seeds, floors: Sequence[int] = ()) -> None:
+        self._floors = SlotFloors(floors)
         self._index = SlotIndex(seeds)
         self._counts: Integers = np.zeros(64, np.int64)
 
@@ -46,10 +48,23 @@ class KeyCounts:
         before = self._counts[touched.slots]
         after = before + sum_weights(touched.groups, weights, touched.count)
         self._counts[touched.slots] = after
+        self._floors.note(touched.slots, keys, touched.first, self._index.capacity)
+        self._floors.forget(touched.slots[after == 0])
         self._index.release(touched.slots[after == 0])
         signs = (after > 0).astype(np.int64) - (before > 0)
         crossing = np.flatnonzero(signs)
         return Crossing(touched.first[crossing], signs[crossing])
+
+    def discard(self, floors: Floors) -> None:
+        """Forgets keys below the floors. O(keys)."""
+        dead = self._floors.take_dead(floors)
+        self._counts[dead] = 0
+        self._index.release(dead)
+
+    @property
+    def num_keys(self) -> int:
+        """Keys that have rows."""
+        return self._index.num_keys
 
     @property
     def nbytes(self) -> int:
@@ -58,9 +73,11 @@ class KeyCounts:
 
 
 class RowMatches:
-    """The multiplicity and the number of partners of each row of a side."""
+    """The multiplicity and the number of partners of each row of a side; rows below floors (of columns `floors`) may be
+    forgotten."""
 
-    def __init__(self, seeds: Seeds) -> None:
+    def __init__(self, seeds: Seeds, floors: Sequence[int] = ()) -> None:
+        self._floors = SlotFloors(floors)
         self._index = SlotIndex(seeds)
         self._weights: Integers = np.zeros(64, np.int64)
         self._matches: Integers = np.zeros(64, np.int64)
@@ -75,7 +92,16 @@ class RowMatches:
         self._matches[touched.slots] = counts[touched.first]
         gone = touched.slots[after == 0]
         self._matches[gone] = 0
+        self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
+        self._floors.forget(gone)
         self._index.release(gone)
+
+    def discard(self, floors: Floors) -> None:
+        """Forgets rows below the floors. O(rows)."""
+        dead = self._floors.take_dead(floors)
+        self._weights[dead] = 0
+        self._matches[dead] = 0
+        self._index.release(dead)
 
     def add_matches(self, pairs: Delta, unmatched: bool) -> Delta:
         """Adds new pairs: the columns of this side's rows, weights multiplied with the partners'.

@@ -9,13 +9,14 @@ not kept (see distinct.py). Cost O(|delta|).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.floors import Floors, SlotFloors, Sweeps
 from millstream.operators.kernels import sum_weights
 from millstream.operators.slots import SlotIndex, grown
 from millstream.zset.delta import Delta
@@ -53,7 +54,9 @@ class SetOperator(Operator):
 
     kind = "set operation"
 
-    def __init__(self, operation: str, keep_all: bool, seeds: Seeds) -> None:
+    def __init__(self, operation: str, keep_all: bool, seeds: Seeds, floors: Sequence[int] = ()) -> None:
+        self._floors = SlotFloors(floors)
+        self._sweeps = Sweeps()
         self._multiplicity = _MULTIPLICITIES[operation, keep_all]
         self._index = SlotIndex(seeds)
         self._counts: Integers = np.zeros((64, 2), np.int64)
@@ -78,6 +81,8 @@ class SetOperator(Operator):
         self._counts[touched.slots] = after
         gone = ~after.any(axis=1)
         self._live += int(np.count_nonzero(~gone)) - int(np.count_nonzero(before.any(axis=1)))
+        self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
+        self._floors.forget(touched.slots[gone])
         self._index.release(touched.slots[gone])
         change = self._result(after) - self._result(before)
         changed = np.flatnonzero(change)
@@ -86,6 +91,15 @@ class SetOperator(Operator):
     def _result(self, counts: Integers) -> Integers:
         positive = np.maximum(counts, 0)
         return self._multiplicity(positive[:, 0], positive[:, 1])
+
+    def discard(self, floors: Floors) -> None:
+        if not self._sweeps.due(self._live):
+            return
+        dead = self._floors.take_dead(floors)
+        self._live -= len(dead)
+        self._counts[dead] = 0
+        self._index.release(dead)
+        self._sweeps.done(self._live)
 
     @property
     def state_rows(self) -> int:

@@ -52,6 +52,11 @@ class SlotIndex:
         return len(self._mark)
 
     @property
+    def num_keys(self) -> int:
+        """Keys that have a slot."""
+        return self._table.num_groups
+
+    @property
     def nbytes(self) -> int:
         """Estimated bytes: two hashes and a cell, in a table at most half full, and the marks."""
         return 56 * self._table.size + self._mark.nbytes

@@ -15,6 +15,9 @@ Append-only inputs need none either: their heads never get shorter. Then heads h
 
 Cost: sorting the heads of the touched partitions together with those rows of the delta that are not beyond the
 boundary by the first key.
+
+Partitions below floors are forgotten, and, where the first order key has a floor, rows that cannot come into the result
+any more, from both traces.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.operators.arrays import Integers, Mask, Words, fixed_values
+from millstream.operators.arrays import Integers, Mask, Words, fixed_values, validity
 from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.floors import Floors, SlotFloors, Sweeps, alive, places, rows_alive
 from millstream.operators.kernels import best_codes, order_in_groups, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
@@ -108,10 +112,15 @@ class TopKOperator(Operator):
         append_only: bool,
         seeds: Seeds,
         variants: Variants = NO_VARIANTS,
+        floors: Sequence[int] = (),
+        ordered: bool = False,
     ) -> None:
         self._variants = variants
         self._key_variants = {i: variants[key.column] for i, key in enumerate(keys) if key.column in variants}
         self._width = len(types)
+        self._floors = SlotFloors(floors)
+        self._ordered = ordered
+        self._sweeps = Sweeps()
         self._partition = tuple(partition)
         self._keys = tuple(keys)
         # The same over the columns of the keys alone.
@@ -155,6 +164,8 @@ class TopKOperator(Operator):
         partitions = [column.take(positions) for column in columns]
         result = self._update(delta, hashes, touched, key_hashes[touched.first], partitions)
         gone = (self._sizes[touched.slots] == 0) & ~self._partial[touched.slots]
+        self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
+        self._floors.forget(touched.slots[gone])
         self._index.release(touched.slots[gone])
         return result
 
@@ -332,6 +343,51 @@ class TopKOperator(Operator):
                 values[key.column] = column.take(rows)
         hashes = pa.array(pool.hashes[ordered.rows[kept]])
         return Delta((*(values[c] for c in self._narrow), hashes), weights[kept])
+
+    def discard(self, floors: Floors) -> None:
+        """`floors`: those of some partition columns, and if `ordered`, last, that of the first order key."""
+        if not self._sweeps.due(self.state_rows):
+            return
+        columns = self._floors.columns
+        limits = floors[: len(columns)]
+        dead = self._floors.take_dead(limits)
+        if len(dead):
+            if self._all is None:
+                self._heads.retain(rows_alive(columns, limits))
+            else:
+                self._all.retain(rows_alive(columns, limits))
+                self._heads.retain(rows_alive([self._narrow.index(column) for column in columns], limits))
+            self._sizes[dead] = 0
+            self._partial[dead] = False
+            self._index.release(dead)
+        if self._ordered and self._all is not None and floors[-1] is not None:
+            rows = self._reachable(self._all.snapshot().to_delta(), floors[-1])
+            self._all.replace(rows)
+            # No row of the result is among those that go: heads stay long enough.
+            hashes = hash_columns(rows.columns, rows.num_rows, self._seeds.row)
+            self._heads.retain(lambda heads: np.isin(fixed_values(heads.columns[-1]), hashes))
+        self._sweeps.done(self.state_rows)
+
+    def _reachable(self, rows: Delta, floor: int) -> Delta:
+        """The rows that may be among the first ones some day. Those below the floor do not change any more: of them
+        only the first count; and if these fill the result, rows that follow never come in."""
+        assert self._end is not None
+        key = self._keys[0]
+        column = rows.columns[key.column]
+        kept = alive(column, floor)
+        old = np.flatnonzero(~kept)
+        below = rows.take(old)
+        before, _ = places(below, self._partition, self._keys, len(rows.columns), self._variants, self._seeds)
+        kept[old[(before < self._end) & (below.weights > 0)]] = True
+        if not key.descending:
+            groups = SlotIndex(self._seeds).touch([rows.columns[p] for p in self._partition], rows.num_rows).groups
+            settled = sum_weights(groups[old], np.maximum(below.weights, 0), int(groups.max(initial=-1)) + 1)
+            later = alive(column, floor)
+            valid = validity(column)
+            if valid is not None:
+                later &= valid
+            kept &= ~(later & (settled[groups] >= self._end))
+        return rows.filter(kept)
 
     @property
     def state_rows(self) -> int:

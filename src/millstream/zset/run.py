@@ -121,6 +121,20 @@ def merge_runs(*runs: Run) -> Run:
     return Run(types, columns, weights, keys, rows, table)
 
 
+def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
+    """The run of the entries where `kept` is true. O(bytes), nothing if that is all of them."""
+    if kept.all():
+        return run
+    positions = np.flatnonzero(kept)
+    # Through a delta, so that texts of the entries that go are not kept alive by views.
+    delta = run.delta.take(positions)
+    count = range(len(run.types))
+    viewed = [isinstance(column, Views) for column in run.columns]
+    order = np.arange(delta.num_rows)
+    columns, table = gather_columns(run.types, order, describe(delta.columns)[None], [delta.columns], count, viewed)
+    return Run(run.types, columns, delta.weights, run.key_hashes[positions], run.row_hashes[positions], table)
+
+
 def _address(values: npt.NDArray[Any]) -> int:
     assert values.flags.c_contiguous
     return values.ctypes.data

@@ -24,7 +24,7 @@ state: 10 to 25 ns per row and column. A delta or a probe of a few rows does not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +37,7 @@ from millstream.zset.equality import equal_values
 from millstream.zset.hashing import Hashes, Seeds, hash_described, is_flat
 from millstream.zset.moving import Positions, gather_columns
 from millstream.zset.probe_kernels import ROW_HASHES, WEIGHTS, find_rows, gather_words, probe_runs
-from millstream.zset.run import Run, build_identified, build_run, merge_runs
+from millstream.zset.run import Run, build_identified, build_run, filter_run, merge_runs
 
 # Runs of up to this many rows together are merged at once: cheaper than one more run to probe.
 SMALL_RUN_ROWS = 256
@@ -186,6 +186,16 @@ class Trace:
             self._merge(len(sizes) - count, len(sizes))
         while (start := _similar_suffix([r.num_rows for r in self._runs])) is not None:
             self._merge(start, len(self._runs))
+
+    def retain(self, kept: Callable[[Delta], npt.NDArray[np.bool_]]) -> None:
+        """Drops the entries of which `kept`, asked once a run, says no: the same for all entries of a row. O(state)."""
+        runs = [filter_run(run, kept(run.delta)) for run in self._runs]
+        self._set_runs(tuple(run for run in runs if run.num_rows))
+
+    def replace(self, contents: Delta) -> None:
+        """Makes `contents` the sum of all deltas. O(bytes)."""
+        run = build_run(contents, self.key, self.seeds)
+        self._set_runs((run,) if run.num_rows else ())
 
     def _set_runs(self, runs: tuple[Run, ...]) -> None:
         self._runs = runs

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.operators.arrays import Integers, Mask, validity
+from millstream.operators.arrays import Integers, Mask, fixed_values, validity
 from millstream.operators.slots import grown
 from millstream.zset.delta import Weights
 from millstream.zset.hashing import Hashes
@@ -81,6 +81,20 @@ class Update(Protocol):
         """The old results of the groups `before`, followed by the new ones of the groups `after`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Groups that an aggregate forgets: their slots, the same as a mask of all slots, and which rows of group columns
+    belong to other groups."""
+
+    slots: Integers
+    mask: Mask
+    others: Callable[[Sequence[pa.Array]], Mask]
+
+    def other_slots(self, slots: pa.Array) -> Mask:
+        """Which rows belong to other groups, by their slots."""
+        return ~self.mask[fixed_values(slots)]
+
+
 class Accumulator(ABC):
     """State of one aggregate call."""
 
@@ -95,6 +109,10 @@ class Accumulator(ABC):
     @abstractmethod
     def clear(self, slots: Integers) -> None:
         """Makes vacant slots fit for other groups."""
+
+    @abstractmethod
+    def forget(self, gone: Forgotten) -> None:
+        """Drops the state of groups that will not be asked for again."""
 
     @property
     @abstractmethod
@@ -162,6 +180,10 @@ class LinearAccumulator(Accumulator):
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: vacant slots are zeros."""
+
+    def forget(self, gone: Forgotten) -> None:
+        for member in self._state:
+            member[gone.slots] = 0
 
     @property
     def nbytes(self) -> int:

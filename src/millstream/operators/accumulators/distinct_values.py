@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from millstream.operators.accumulators.base import GroupBatch
 from millstream.operators.arrays import Integers
+from millstream.operators.floors import Floors, SlotFloors
 from millstream.operators.kernels import sum_weights
 from millstream.operators.slots import SlotIndex, grown
 from millstream.zset.hashing import Seeds, extend_pairs
@@ -25,7 +26,8 @@ from millstream.zset.hashing import Seeds, extend_pairs
 class DistinctValues:
     """The multiplicities of the values of `arguments` in each group, for each of the filters asked for."""
 
-    def __init__(self, arguments: Sequence[int], seeds: Seeds) -> None:
+    def __init__(self, arguments: Sequence[int], seeds: Seeds, floors: Sequence[int] = ()) -> None:
+        self._floors = SlotFloors(floors)
         self._arguments = tuple(arguments)
         self._seeds = seeds
         self._filters: list[int | None] = []
@@ -79,8 +81,18 @@ class DistinctValues:
             changed = signs.nonzero()[0]
             crossings.append((rows[touched.first[changed]], signs[changed]))
         self._live += int(np.count_nonzero(exists)) - int(np.count_nonzero(existed))
+        self._floors.note(touched.slots, batch.keys, groups[touched.first], self._index.capacity)
+        self._floors.forget(touched.slots[~exists])
         self._index.release(touched.slots[~exists])
         return crossings
+
+    def discard(self, floors: Floors) -> None:
+        """Forgets the values of groups below their floors. O(values)."""
+        dead = self._floors.take_dead(floors)
+        self._live -= len(dead)
+        for counts in self._counts:
+            counts[dead] = 0
+        self._index.release(dead)
 
     @property
     def num_rows(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
-from millstream.operators.accumulators.base import Accumulator, GroupBatch, LinearAccumulator, LinearUpdate
+from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, LinearAccumulator, LinearUpdate
 from millstream.operators.accumulators.counts import CountAccumulator
 from millstream.operators.accumulators.recomputed import Recomputed
 from millstream.operators.accumulators.sums import sum_accumulator
@@ -118,6 +118,10 @@ class ExternalLinear(Accumulator):
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: vacant slots are zeros."""
+
+    def forget(self, gone: Forgotten) -> None:
+        for each in (self._counts, *self._sums):
+            each.forget(gone)
 
     @property
     def nbytes(self) -> int:

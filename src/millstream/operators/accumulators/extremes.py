@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from millstream.operators.accumulators.base import Accumulator, GroupBatch
+from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch
 from millstream.operators.arrays import Integers, Mask, Words, fixed_values
 from millstream.operators.kernels import best_codes, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, from_word_codes, row_codes, word_codes
@@ -80,6 +80,10 @@ class Candidates:
         wanted = range(1, 1 + len(self.value_types))
         found = self._trace.probe([pa.array(batch.slots[groups])], len(groups), columns=wanted)
         return found.probe_index, found.delta
+
+    def forget(self, gone: Forgotten) -> None:
+        """Drops the candidates of groups."""
+        self._trace.retain(lambda rows: gone.other_slots(rows.columns[0]))
 
     @property
     def num_rows(self) -> int:
@@ -221,6 +225,10 @@ class WordExtreme(Accumulator):
     def clear(self, slots: Integers) -> None:
         """Nothing to do: a vacant slot holds no winner."""
 
+    def forget(self, gone: Forgotten) -> None:
+        self._held[gone.slots] = False
+        self._debt[gone.slots] = False
+
     @property
     def nbytes(self) -> int:
         return self._codes.nbytes + self._held.nbytes + self._debt.nbytes
@@ -336,6 +344,11 @@ class ValueExtreme(Accumulator):
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: a vacant slot has no row in the trace of winners."""
+
+    def forget(self, gone: Forgotten) -> None:
+        self._held[gone.slots] = False
+        self._debt[gone.slots] = False
+        self._winners.retain(lambda rows: gone.other_slots(rows.columns[0]))
 
     @property
     def num_rows(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
-from millstream.operators.accumulators.base import Accumulator, GroupBatch
+from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch
 from millstream.operators.accumulators.binary_bits import binary_bits
 from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, row_codes, sort_codes
@@ -103,6 +103,9 @@ class Recomputed(Accumulator):
 
     def clear(self, slots: Integers) -> None:
         """Nothing to do: the trace knows groups by their keys."""
+
+    def forget(self, gone: Forgotten) -> None:
+        self._trace.retain(lambda rows: gone.others(rows.columns[: self._width]))
 
     @property
     def num_rows(self) -> int:

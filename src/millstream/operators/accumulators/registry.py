@@ -50,9 +50,11 @@ class AccumulatorFactory:
         append_only: bool,
         seeds: Seeds,
         variants: Variants = NO_VARIANTS,
+        floors: Sequence[int] = (),
     ) -> None:
         self._types = tuple(types)
         self._variants = variants
+        self._floors = tuple(floors)
         self._group = tuple(group)
         self._append_only = append_only
         self._seeds = seeds
@@ -63,7 +65,7 @@ class AccumulatorFactory:
         """The accumulator of a DISTINCT call, over its arguments alone and without filter, and what tells it their new
         values: `DistinctValues.new_values(batch, number)`."""
         arguments = call.arguments
-        values = self.distinct_values.setdefault(arguments, DistinctValues(arguments, self._seeds))
+        values = self.distinct_values.setdefault(arguments, DistinctValues(arguments, self._seeds, self._floors))
         factory = AccumulatorFactory([self._types[a] for a in arguments], (), False, self._seeds)
         plain = replace(call, arguments=tuple(range(len(arguments))), distinct=False, filter=None)
         return factory.make(plain), values, values.add_filter(call.filter)

@@ -17,6 +17,7 @@ from millstream.errors import EvaluationError
 from millstream.operators.accumulators.base import GroupBatch
 from millstream.operators.arrays import Integers
 from millstream.operators.distinct import DistinctOperator
+from millstream.operators.floors import Floors, SlotFloors
 from millstream.operators.kernels import sum_weights
 from millstream.operators.slots import SlotIndex, grown
 from millstream.plan.nodes import AggregateCall
@@ -29,12 +30,17 @@ class NewValues:
     that are NULL in one of `required` have none."""
 
     def __init__(
-        self, filter_column: int | None, required: Sequence[int], columns: Sequence[int], seeds: Seeds
+        self,
+        filter_column: int | None,
+        required: Sequence[int],
+        columns: Sequence[int],
+        seeds: Seeds,
+        floors: Sequence[int] = (),
     ) -> None:
         self._filter = filter_column
         self._required = tuple(required)
         self._columns = tuple(columns)
-        self._distinct = DistinctOperator(seeds)
+        self._distinct = DistinctOperator(seeds, floors)
 
     def pass_on(self, batch: GroupBatch) -> GroupBatch:
         """The part of the batch that the accumulator sees."""
@@ -45,6 +51,10 @@ class NewValues:
         positions = pa.array(rows)
         columns = tuple(column.take(positions) for column in batch.columns)
         return GroupBatch(columns, signs, batch.groups[rows], batch.slots, batch.keys, batch.capacity)
+
+    def discard(self, floors: Floors) -> None:
+        """Forgets what belongs to groups below their floors."""
+        self._distinct.discard(floors)
 
     @property
     def num_rows(self) -> int:
@@ -61,10 +71,11 @@ class OnePerKey:
     """Passes on one row for each key of WITHIN DISTINCT. Raises EvaluationError if rows of a key differ in an argument
     or sort key of the call."""
 
-    def __init__(self, call: AggregateCall, seeds: Seeds) -> None:
+    def __init__(self, call: AggregateCall, seeds: Seeds, floors: Sequence[int] = ()) -> None:
+        self._floors = SlotFloors(floors)
         keeps_nulls = call.function == "ARRAY_AGG"
         values = (*call.within, *call.arguments, *(key.column for key in call.order))
-        self._values = NewValues(call.filter, () if keeps_nulls else call.arguments, values, seeds)
+        self._values = NewValues(call.filter, () if keeps_nulls else call.arguments, values, seeds, floors)
         self._within = call.within
         self._function = call.function
         self._index = SlotIndex(seeds)
@@ -74,15 +85,25 @@ class OnePerKey:
         """The part of the batch that the accumulator sees."""
         part = self._values.pass_on(batch)
         rows = np.arange(len(part.groups))
-        touched = self._index.touch(group_columns(part, rows, self._within), len(rows))
+        columns = group_columns(part, rows, self._within)
+        touched = self._index.touch(columns, len(rows))
         self._counts = grown(self._counts, self._index.capacity)
         counts = self._counts[touched.slots] + sum_weights(touched.groups, part.weights, touched.count)
         if (counts > 1).any():
             message = f"{self._function} WITHIN DISTINCT: more than one distinct value in agg UNIQUE_KEY"
             raise EvaluationError(message)
         self._counts[touched.slots] = counts
+        self._floors.note(touched.slots, columns, touched.first, self._index.capacity)
+        self._floors.forget(touched.slots[counts == 0])
         self._index.release(touched.slots[counts == 0])
         return part
+
+    def discard(self, floors: Floors) -> None:
+        """Forgets what belongs to groups below their floors."""
+        self._values.discard(floors)
+        dead = self._floors.take_dead(floors)
+        self._counts[dead] = 0
+        self._index.release(dead)
 
     @property
     def num_rows(self) -> int:

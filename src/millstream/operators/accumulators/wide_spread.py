@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from millstream.errors import MillstreamError
 from millstream.expressions.casts import cast_kernel
-from millstream.operators.accumulators.base import Accumulator, GroupBatch, LinearAccumulator, State, Update
+from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, LinearAccumulator, State, Update
 from millstream.operators.accumulators.spread import SPREADS, ExactSpread, FloatSpread
 from millstream.operators.arrays import Integers, Mask, decimal_words
 from millstream.operators.kernels import sum_weights
@@ -76,6 +76,9 @@ class Converted(Accumulator):
 
     def clear(self, slots: Integers) -> None:
         self._inner.clear(slots)
+
+    def forget(self, gone: Forgotten) -> None:
+        self._inner.forget(gone)
 
     @property
     def nbytes(self) -> int:

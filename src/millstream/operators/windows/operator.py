@@ -9,7 +9,8 @@ bucket being at least as wide as the frames reach to both sides together. What a
 needed to compute that, lies in its own bucket and the two next to it. Rows of the outer parts are there with a part of
 their frame only, but those are not among the affected ones.
 
-Cost: O(n log n) in the rows of the touched partitions (or buckets). State: all rows, in one trace.
+Cost: O(n log n) in the rows of the touched partitions (or buckets). State: all rows, in one trace; but partitions below
+floors are forgotten, and, where functions reach only so far (plan/reach.py), rows too far before the floor of the key.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.floors import Floors, Sweeps, alive, places, rows_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.functions import Partitions, TakenColumns, compile_call
 from millstream.operators.windows.ordered import Ordered, order_rows, repeat_first, segments
 from millstream.plan.nodes import SortKey, WindowCall, WindowFrame
+from millstream.plan.reach import Reach
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
@@ -60,8 +63,13 @@ class WindowOperator(Operator):
         calls: Sequence[WindowCall],
         seeds: Seeds,
         variants: Variants = NO_VARIANTS,
+        floors: Sequence[int] = (),
+        reach: Reach | None = None,
     ) -> None:
         self._variants = variants
+        self._floors = tuple(floors)
+        self._reach = reach
+        self._sweeps = Sweeps()
         self._width = len(types)
         self._partition = tuple(partition)
         self._keys = tuple(keys)
@@ -192,6 +200,33 @@ class WindowOperator(Operator):
         valid = validity(column)
         nulls = np.zeros(len(rows), np.bool_) if valid is None else ~valid[rows]
         return Distances(~words if key.descending else words, nulls)
+
+    def discard(self, floors: Floors) -> None:
+        """`floors`: those of some partition columns, and with a reach, last, that of the order key."""
+        if not self._sweeps.due(self.state_rows):
+            return
+        limits = floors[: len(self._floors)]
+        if any(limit is not None for limit in limits):
+            self._trace.retain(rows_alive(self._floors, limits))
+        if self._reach is not None and floors[-1] is not None:
+            self._discard_before(self._reach, floors[-1])
+        self._sweeps.done(self.state_rows)
+
+    def _discard_before(self, reach: Reach, floor: int) -> None:
+        """Drops rows that are too far before the floor to matter. Codes of times and integers have their distances."""
+        if reach.needs is not None:
+            limit = max(floor - reach.needs, 0)
+            self._trace.retain(lambda rows: alive(rows.columns[reach.column], limit))
+            return
+        assert reach.rows is not None
+        rows = self._trace.snapshot().to_delta()
+        kept = alive(rows.columns[reach.column], floor)
+        old = np.flatnonzero(~kept)
+        below = rows.take(old)
+        before, behind = places(below, self._partition, self._keys, self._width, self._variants, self._seeds)
+        distance = before if self._keys[0].descending else behind
+        kept[old[distance < reach.rows]] = True
+        self._trace.replace(rows.filter(kept))
 
     @property
     def state_rows(self) -> int:
