@@ -68,6 +68,11 @@ class Rest:
         stats = self.http.get(f"/pipelines/{name}/stats").json()
         return int(stats["global_metrics"]["total_input_records"])
 
+    def completed(self, name: str, token: str) -> bool:
+        """Whether what a token stands for has been processed and delivered."""
+        answer = self.http.get(f"/pipelines/{name}/completion_status", params={"token": token})
+        return bool(answer.json()["status"] == "complete")
+
     def push(self, name: str, *numbers: int) -> httpx.Response:
         rows = "\n".join(f'{{"insert": {{"n": {n}}}}}' for n in numbers)
         return self.http.post(f"/pipelines/{name}/ingress/t?format=json", content=rows)

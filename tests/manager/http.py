@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -17,7 +18,8 @@ class Http:
     """A blocking client of the application, with an event loop that stays between requests."""
 
     def __init__(self, services: Services) -> None:
-        transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+        self._app = create_app(services)
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://server")
         self.runner = asyncio.Runner()
 
@@ -38,6 +40,30 @@ class Http:
 
     def delete(self, path: str) -> httpx.Response:
         return self.request("DELETE", path)
+
+    def refused_socket(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of the answer to a WebSocket handshake that is refused."""
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"server")],
+            "subprotocols": [],
+            "extensions": {"websocket.http.response": {}},
+        }
+        self.runner.run(self._app(scope, receive, send))
+        start, *bodies = sent
+        assert start["type"] == "websocket.http.response.start"
+        return start["status"], json.loads(b"".join(part["body"] for part in bodies))
 
 
 def error(response: Any) -> tuple[int, str, Any]:

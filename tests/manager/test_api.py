@@ -149,6 +149,12 @@ def test_a_process_that_does_not_answer(http: Http, services: Services) -> None:
     assert services.store.named("p") == p
 
 
+def test_a_socket_to_a_process_that_does_not_answer(http: Http, services: Services) -> None:
+    services.store.insert(running(compiled(new_pipeline())))
+    status, body = http.refused_socket(f"{PREFIX}/p/query")
+    assert (status, body["error_code"], set(body["details"])) == (400, "UnableToConnect", {"reason"})
+
+
 @pytest.mark.parametrize("action", ["START", "stop", "resume", "stats", "%73tar", "start%2F"])
 def test_the_connector_action_is_checked_first(http: Http, action: str) -> None:
     response = http.post(f"{PREFIX}/nobody/tables/t/connectors/c/{action}")

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from millstream import __version__
 from millstream.errors import MillstreamError
@@ -57,8 +58,11 @@ def framework_error(status: int, text: str) -> Response:
     return PlainTextResponse(text, 404 if status == 405 else status)
 
 
-async def _on_error(_request: Request, error: Exception) -> Response:
+async def _on_error(connection: Request | WebSocket, error: Exception) -> Response | None:
     assert isinstance(error, MillstreamError)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(error_response(error))
+        return None
     return error_response(error)
 
 
@@ -89,7 +93,7 @@ def create_app(services: Services) -> RawPath:
         redirect_slashes=False,
         dependencies=[Depends(authorize)],
         exception_handlers={
-            MillstreamError: _on_error,
+            MillstreamError: _on_error,  # type: ignore[dict-item] # the declared type leaves WebSockets out
             HTTPException: _on_http_exception,
             RequestValidationError: _on_invalid,
             Exception: _on_defect,

@@ -321,6 +321,12 @@ def compiler_timeout(seconds: float) -> MillstreamError:
     )
 
 
+def unable_to_connect(reason: str) -> MillstreamError:
+    return MillstreamError(
+        "UnableToConnect", f"Unable to connect a WebSocket to the pipeline: {reason}", {"reason": reason}
+    )
+
+
 def not_deployed(name: str, pipeline_id: str, status: str, desired: str) -> MillstreamError:
     return MillstreamError(
         "PipelineInteractionNotDeployed",

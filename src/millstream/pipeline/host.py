@@ -25,6 +25,7 @@ from millstream import no_pandas
 from millstream.errors import MillstreamError
 from millstream.pipeline.adhoc import AdhocEngine, datafusion_module
 from millstream.pipeline.controller import Controller
+from millstream.pipeline.profile import Sampler
 from millstream.pipeline.rows import changes_from_table
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.time_series import TimeSeries
@@ -75,6 +76,7 @@ class Host:
     def __init__(self, spec: Spec, *, on_exit: Callable[[int], None]) -> None:
         self.spec = spec
         self.incarnation = uuid.uuid4()
+        self.sampler = Sampler()
         self._on_exit = on_exit
         self._lock = threading.Lock()
         self._ready: Ready | None = None

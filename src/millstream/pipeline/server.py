@@ -16,7 +16,16 @@ from starlette.types import Receive, Scope, Send
 
 from millstream.errors import MillstreamError
 from millstream.pipeline.host import Host
-from millstream.pipeline.routes import connectors, control, egress, ingress, query, statistics
+from millstream.pipeline.routes import (
+    connectors,
+    control,
+    egress,
+    ingress,
+    profiles,
+    query,
+    query_socket,
+    statistics,
+)
 
 TOKEN_HEADER = b"x-millstream-token"
 
@@ -54,7 +63,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 def create_app(host: Host, token: str) -> RawPath:
     """The ASGI application that serves `host` to who sends `token` along."""
-    rooms = (control, connectors, statistics, ingress, egress, query)
+    rooms = (control, connectors, statistics, profiles, ingress, egress, query, query_socket)
     app = Starlette(
         routes=[route for room in rooms for route in room.ROUTES], exception_handlers={MillstreamError: _on_error}
     )

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 from fastapi import Depends, HTTPException, Request
 from pydantic import AfterValidator
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from millstream.errors import MillstreamError
@@ -27,8 +28,8 @@ Segment = Annotated[str, AfterValidator(unquote)]
 Bool = Literal["true", "false"]
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
     return services
 
 

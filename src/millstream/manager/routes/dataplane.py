@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from millstream.errors import MillstreamError
 from millstream.manager import errors
@@ -14,9 +15,11 @@ from millstream.manager.models import Pipeline
 from millstream.manager.proxy import DEFAULT_TIMEOUT_S, Target, require_deployed
 from millstream.manager.routes.common import Named, Segment, Server, empty_response
 from millstream.manager.services import Services
+from millstream.manager.socket_proxy import forward_socket
 
 PREFIX = "/v0/pipelines/"
 INGRESS_TIMEOUT_S = 30.0
+PROFILE_TIMEOUT_S = 120.0
 
 router = APIRouter(prefix="/v0/pipelines/{pipeline_name}", tags=["Data"])
 
@@ -49,6 +52,11 @@ FORWARDED = (
     Forwarded("POST", "/start_transaction", "Start a transaction"),
     Forwarded("POST", "/commit_transaction", "Commit the transaction"),
     Forwarded("POST", "/clock/advance", "Move the clock of the pipeline"),
+    Forwarded("GET", "/circuit_profile", "Profile of the operators, as an archive", PROFILE_TIMEOUT_S),
+    Forwarded("GET", "/circuit_json_profile", "Profile of the operators", PROFILE_TIMEOUT_S),
+    Forwarded("GET", "/heap_profile", "Profile of the memory, which this engine does not have"),
+    Forwarded("POST", "/samply_profile", "Take a profile of the processor time of threads"),
+    Forwarded("GET", "/samply_profile", "The last such profile", None),
 )
 
 
@@ -87,6 +95,12 @@ for _route in FORWARDED:
     )
 
 
+@router.websocket("/query")
+async def query_socket(socket: WebSocket, p: Named, services: Server) -> None:
+    """Ad-hoc queries, many on one connection."""
+    await forward_socket(socket, p, "/query", services.proxy.closing)
+
+
 # What engines of other kinds have.
 
 
@@ -96,24 +110,6 @@ async def nothing_to_do(p: Named) -> Response:
     """Accepted without effect: the engine does this by itself."""
     require_deployed(p)
     return empty_response()
-
-
-@router.get("/heap_profile", include_in_schema=False)
-async def heap_profile(p: Named) -> Response:
-    """No such profile exists for this engine."""
-    require_deployed(p)
-    text = "heap profiles are not available: the engine does not run on an allocator that takes them"
-    raise MillstreamError("HeapProfilerError", text, {"error": text}, 400)
-
-
-@router.get("/circuit_profile", include_in_schema=False)
-@router.get("/circuit_json_profile", include_in_schema=False)
-@router.get("/samply_profile", include_in_schema=False)
-@router.post("/samply_profile", include_in_schema=False)
-async def profiles(p: Named) -> Response:
-    """Profiles: not there yet."""
-    require_deployed(p)
-    raise errors.not_supported("Profiling")
 
 
 @router.post(_OUTPUT + "/command", include_in_schema=False)
