@@ -154,6 +154,13 @@ ELSEWHERE: dict[str, str] = {
     "RunnerProvisionError": _HERE,
     "TransactionInProgress": _HERE,
     "UnknownEndpointInCompletionToken": _HERE,
+    "UnableToConnect": "tests/manager/test_api.py",
+    "InvalidSupportBundleParameter": "tests/integration/test_observation.py",
+    "NoSamplyProfile": "tests/integration/test_observation.py",
+    "SamplyProfilingInProgress": "tests/integration/test_observation.py",
+    "ApiConnectionLimit": "tests/integration/test_limits.py",
+    "NotATenantMember": "tests/manager/test_logins.py",
+    "UnknownTenantName": "tests/manager/test_logins.py",
     "RuntimeError.WorkerPanic": _LIFE,
     "PipelineTerminated": _LIFE,
     "Initializing": _HOST,
@@ -175,7 +182,7 @@ _ROUTED = "routes match only with all their segments, and the framework rejects 
 _REASONS: tuple[tuple[str, str], ...] = (
     (_AUTH, """EmptyOidcTrustField InvalidOidcIssuerUrl AmbiguousOidcTenant AmbiguousTenantMembership InvalidApiKey
         InvalidOidcToken UnauthorizedOidcToken RoleExceedsCreator OwnerRoleNotAssignable OwnerAdminNotMintableAsApiKey
-        OidcTenantNotTrusted NotATenantMember NoTenantMemberships UnknownOidcTrust UnknownTenantName UnknownTenant
+        OidcTenantNotTrusted NoTenantMemberships UnknownOidcTrust UnknownTenant
         UnknownUser TenantNotEmpty"""),
     (_CHECKPOINTS, """BootstrapNotAllowed InvalidActivateStatus InvalidTransition IncarnationUuidMismatch
         BootstrapRejected AwaitingApproval Suspended RestoreInProgress BootstrapInProgress CheckpointParseError
@@ -202,19 +209,13 @@ _REASONS: tuple[tuple[str, str], ...] = (
      "JsonSerializationError JsonDeserializationError IoError PipelineInteractionInvalidResponse"),
     ("takes a compiler that fails without a message; `SystemError` of a program is tested instead",
      "NewProgramCompilationFailed"),
+    ("a bundle names in its metadata what could not be had, and is made without it",
+     "UnableToCreateSupportBundle UnableToFetchCircuitProfile"),
     ("the encoders of views are total: every value of every type has a form", "EncodeError"),
     ("outputs that cannot be opened report `ConfigError.InvalidTransportConfig`", "OutputTransportError"),
 )  # fmt: skip
 
 IMPOSSIBLE: dict[str, str] = {code: reason for reason, codes in _REASONS for code in codes.split()}
-
-#: Built in a later part of this page: profiles, the support bundle, queries over WebSocket, the connection limit.
-LATER = _codes(
-    """
-    InvalidSupportBundleParameter UnableToCreateSupportBundle UnableToFetchCircuitProfile UnableToConnect
-    NoSamplyProfile SamplyProfilingInProgress ApiConnectionLimit
-    """
-)
 
 #: Every code of §3.2 and §3.3 but those that the specification itself calls internal.
 SPECIFIED = _codes(

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from millstream.manager import program
+from millstream.manager import errors, program
 from millstream.manager.framing import LENGTH
 from millstream.manager.ids import timestamp
 from millstream.manager.models import Pipeline
@@ -193,6 +193,16 @@ class Compiler:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self.worker.close()
+
+    async def look_at(self, text: str, **asked: Any) -> CompileOutcome:
+        """What `Worker.check` finds, on behalf of a request. Raises the API's `CompilerTimeout` and
+        `CompilerUnavailable`."""
+        try:
+            return await self.worker.check(text, **asked)
+        except CompilerTimeout:
+            raise errors.compiler_timeout(self.worker.timeout_s) from None
+        except WorkerLost as lost:
+            raise errors.compiler_unavailable(str(lost)) from None
 
     @property
     def healthy(self) -> bool:

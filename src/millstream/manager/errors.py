@@ -327,6 +327,12 @@ def unable_to_connect(reason: str) -> MillstreamError:
     )
 
 
+def invalid_bundle_parameter(reason: str) -> MillstreamError:
+    return MillstreamError(
+        "InvalidSupportBundleParameter", f"Invalid parameter of a support bundle: {reason}", {"reason": reason}
+    )
+
+
 def not_deployed(name: str, pipeline_id: str, status: str, desired: str) -> MillstreamError:
     return MillstreamError(
         "PipelineInteractionNotDeployed",

@@ -125,6 +125,11 @@ class LogBuffer:
         start = max(asked, self.discarded)
         return Position(start, start - asked)
 
+    def content(self) -> bytes:
+        """All that is kept."""
+        self.catch_up()
+        return (self.discarded_notice() if self.discarded else b"") + b"".join(self._lines)
+
     async def follow(self, after: int) -> AsyncIterator[bytes]:
         """The lines after line number `after`, then new ones as they come, until the buffer is closed."""
         while True:

@@ -117,6 +117,11 @@ class Proxy:
 
     async def call(self, to: Target, method: str) -> Any:
         """The JSON of an answer. Raises the error that an error answer carries, and what `send` raises."""
+        body = await self.fetch(to, method)
+        return _decoded(body)
+
+    async def fetch(self, to: Target, method: str) -> bytes:
+        """The bytes of an answer. Raises like `call`."""
         response = await self.send(to, method)
         try:
             body = await response.aread()
@@ -126,12 +131,9 @@ class Proxy:
             raise self.unreachable(to, DISCONNECTED) from None
         finally:
             await response.aclose()
-        try:
-            content = orjson.loads(body) if body else None
-        except orjson.JSONDecodeError:
-            content = body.decode("utf-8", "replace")
         if not response.is_error:
-            return content
+            return body
+        content = _decoded(body)
         if isinstance(content, dict) and "error_code" in content:
             raise MillstreamError(
                 content["error_code"], content["message"], content.get("details"), response.status_code
@@ -147,6 +149,14 @@ class Proxy:
         """The error of a request that did not get through; the runner looks at the process at once."""
         self._on_unreachable(to.pipeline)
         return errors.unreachable(to.pipeline.name, to.pipeline.id, to.shown, reason)
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON of a body, else its text."""
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace")
 
 
 _END = {"type": "http.response.body", "body": b"", "more_body": False}

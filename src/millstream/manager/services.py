@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import httpx
 from sqlalchemy import Engine
 
+from millstream.manager import errors
 from millstream.manager.access import Access
 from millstream.manager.authentication import Authenticator
 from millstream.manager.compiler import Compiler
 from millstream.manager.health import Health
 from millstream.manager.keys import ApiKeys, KeyRole
+from millstream.manager.models import Pipeline
 from millstream.manager.oidc import LoginVerifier, fetcher
 from millstream.manager.proxy import Proxy
 from millstream.manager.runner import Runner
 from millstream.manager.store import Store, open_database
+from millstream.manager.support import Support
 from millstream.manager.tokens import DeploymentTokens
 
 DATABASE_FILE = "millstream.db"
@@ -39,6 +43,7 @@ class Services:
         self.compiler = Compiler(self.store)
         self.proxy = Proxy(self.client, tokens, self.runner.nudge)
         self.keys = ApiKeys(self.engine)
+        self.support = Support(self.store, self.runner, self.proxy, data_dir, self.dataflow)
         self.access = access or Access()
         #: Talks to the login provider, through the proxy that the environment names, if any.
         self.login_client = _login_client(self.access)
@@ -60,6 +65,17 @@ class Services:
         await self.runner.start()
         await self.compiler.start()
         await self.health.start()
+        self.support.start()
+
+    async def dataflow(self, p: Pipeline) -> dict[str, Any]:
+        """The graph of a pipeline's program. Raises `ProgramInfoMissesDataflow` if that is not compiled,
+        `CompilerTimeout` and `CompilerUnavailable`."""
+        if p.program_info is None:
+            raise errors.misses_dataflow(p.name)
+        outcome = await self.compiler.look_at(p.program_code, dataflow=True)
+        if outcome.dataflow is None:
+            raise errors.misses_dataflow(p.name)
+        return outcome.dataflow
 
     def end_streams(self) -> None:
         """End all endless answers, so that the HTTP server can end."""
@@ -69,6 +85,7 @@ class Services:
     async def close(self) -> None:
         """End the services. Pipelines go on running."""
         self.end_streams()
+        await self.support.close()
         await self.health.close()
         await self.compiler.close()
         await self.runner.close()

@@ -9,23 +9,22 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from millstream.manager import errors
-from millstream.manager.driver import TOKEN_HEADER
 from millstream.manager.models import Pipeline
-from millstream.manager.proxy import CONNECT_TIMEOUT_S, require_deployed
+from millstream.manager.proxy import CONNECT_TIMEOUT_S, Proxy, require_deployed
 
 GOING_AWAY, ABNORMAL = 1001, 1011
 MAX_FRAME_BYTES = 64 << 20
 """Largest frame from the process; it sends none above a thirtieth of this."""
 
 
-async def forward_socket(socket: WebSocket, p: Pipeline, path: str, closing: asyncio.Event) -> None:
+async def forward_socket(socket: WebSocket, p: Pipeline, path: str, proxy: Proxy) -> None:
     """Connect to the process, then accept the client's socket and pass everything on until either side closes, or the
-    server ends (`closing`). Raises `UnableToConnect`, and what `require_deployed` raises, before accepting."""
+    server ends. Raises `UnableToConnect`, and what `require_deployed` raises, before accepting."""
     process = require_deployed(p)
     try:
         upstream = await connect(
             f"ws://127.0.0.1:{process['port']}{path}",
-            additional_headers={TOKEN_HEADER: process["token"]},
+            additional_headers=proxy.credentials(p),
             open_timeout=CONNECT_TIMEOUT_S,
             ping_interval=None,
             compression=None,
@@ -36,7 +35,7 @@ async def forward_socket(socket: WebSocket, p: Pipeline, path: str, closing: asy
         raise errors.unable_to_connect(f"{type(error).__name__}: {error}") from None
     async with upstream:
         await socket.accept()
-        code = await _pass_on(socket, upstream, closing)
+        code = await _pass_on(socket, upstream, proxy.closing)
     if code is not None:
         await socket.close(code)
 

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from fastapi import Depends, HTTPException, Request
 from pydantic import AfterValidator
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
 from millstream.errors import MillstreamError
@@ -61,11 +61,14 @@ async def read_body(request: Request) -> bytes:
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
         raise _too_large()
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise _too_large()
+            parts.append(part)
+    except ClientDisconnect:  # nobody reads the answer
+        raise HTTPException(400, "the client closed the connection before the end of the request") from None
     return b"".join(parts)
 
 

@@ -98,7 +98,7 @@ for _route in FORWARDED:
 @router.websocket("/query")
 async def query_socket(socket: WebSocket, p: Named, services: Server) -> None:
     """Ad-hoc queries, many on one connection."""
-    await forward_socket(socket, p, "/query", services.proxy.closing)
+    await forward_socket(socket, p, "/query", services.proxy)
 
 
 # What engines of other kinds have.

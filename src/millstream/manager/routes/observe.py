@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from millstream.errors import MillstreamError
@@ -15,8 +15,9 @@ from millstream.manager import errors
 from millstream.manager.logs import LogBuffer, Position
 from millstream.manager.models import Pipeline
 from millstream.manager.proxy import Target
-from millstream.manager.routes.common import NO_CACHE, Named, Segment, Server, json_response
+from millstream.manager.routes.common import NO_CACHE, Bool, Named, Segment, Server, json_response
 from millstream.manager.services import Services
+from millstream.manager.support import PARTS
 
 router = APIRouter(prefix="/v0", tags=["Observation"])
 
@@ -102,6 +103,34 @@ async def _metrics_of(services: Services, p: Pipeline) -> str:
 
 
 @router.get("/pipelines/{pipeline_name}/support_bundle")
-async def support_bundle(_p: Named) -> Response:
-    """Everything about a pipeline in one archive: not there yet."""
-    raise errors.not_supported("The support bundle")
+async def support_bundle(
+    p: Named,
+    services: Server,
+    collect: Bool = "true",
+    limit: Annotated[int | None, Query(ge=0)] = None,
+    circuit_profile: Bool = "true",
+    heap_profile: Bool = "true",
+    metrics: Bool = "true",
+    logs: Bool = "true",
+    stats: Bool = "true",
+    pipeline_config: Bool = "true",
+    system_config: Bool = "true",
+    dataflow_graph: Bool = "true",
+    pipeline_events: Bool = "true",
+) -> Response:
+    """What is known of the pipeline now, and was at some earlier moments, in one archive."""
+    if limit == 0:
+        raise errors.invalid_bundle_parameter("'limit' must be at least 1")
+    switches = (
+        circuit_profile, heap_profile, metrics, logs, stats, pipeline_config, system_config, dataflow_graph,
+        pipeline_events,
+    )  # fmt: skip
+    parts = [part for part, switch in zip(PARTS, switches, strict=True) if switch == "true"]
+    content = await services.support.bundle(p, parts, collect=collect == "true", limit=limit)
+    name = f"support-bundle-{p.name}.zip"
+    headers = {
+        **NO_CACHE,
+        "content-encoding": "identity",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return Response(content, media_type="application/zip", headers=headers)

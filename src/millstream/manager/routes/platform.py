@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from millstream.manager import errors
 from millstream.manager.authentication import principal_of
+from millstream.manager.demos import demos
 from millstream.manager.keys import KeyRole
 from millstream.manager.openapi import answer
 from millstream.manager.platform import configuration
@@ -65,9 +66,9 @@ async def config() -> Response:
 
 
 @router.get("/v0/config/demos")
-async def demos() -> Response:
-    """Programs to try: none are shipped with the server."""
-    return json_response([])
+async def config_demos() -> Response:
+    """Programs to try."""
+    return json_response(demos())
 
 
 @router.get("/v0/config/session")

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from millstream.manager import errors
-from millstream.manager.compiler import CompilerTimeout, WorkerLost
 from millstream.manager.program import CompileOutcome, failed_messages
 from millstream.manager.program_config import is_runtime_version
 from millstream.manager.routes.common import Named, Server, body_schema, decode_body, json_response
@@ -38,12 +37,7 @@ class DiffBody(msgspec.Struct, kw_only=True):
 async def _check(services: Services, text: str, runtime_version: str | None, **asked: Any) -> CompileOutcome:
     if runtime_version is not None and not is_runtime_version(runtime_version):
         raise errors.invalid_runtime_version(runtime_version)
-    try:
-        return await services.compiler.worker.check(text, **asked)
-    except CompilerTimeout:
-        raise errors.compiler_timeout(services.compiler.worker.timeout_s) from None
-    except WorkerLost as lost:
-        raise errors.compiler_unavailable(str(lost)) from None
+    return await services.compiler.look_at(text, **asked)
 
 
 @router.post("/validate_program", openapi_extra=body_schema(ValidateBody))
@@ -83,9 +77,4 @@ async def diff(p: Named, request: Request, services: Server) -> Response:
 @router.get("/pipelines/{pipeline_name}/dataflow_graph")
 async def dataflow_graph(p: Named, services: Server) -> Response:
     """The graph of the compiled program."""
-    if p.program_info is None:
-        raise errors.misses_dataflow(p.name)
-    outcome = await _check(services, p.program_code, None, dataflow=True)
-    if outcome.dataflow is None:
-        raise errors.misses_dataflow(p.name)
-    return json_response(outcome.dataflow)
+    return json_response(await services.dataflow(p))
