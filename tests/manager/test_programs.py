@@ -133,3 +133,4 @@ def test_no_compiler(http: Http, services: Services, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(services.compiler, "worker", Worker(1.0))
     status, code, details = error(http.post("/v0/validate_program", json={"program_code": ""}))
     assert (status, code, set(details)) == (503, "CompilerUnavailable", {"reason"})
+    http.runner.run(services.compiler.worker.close())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 import orjson
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -21,7 +21,7 @@ from millstream import __version__
 from millstream.errors import MillstreamError
 from millstream.manager.authentication import Authenticate, authorize
 from millstream.manager.browsers import PageGuard, cors
-from millstream.manager.openapi import Application
+from millstream.manager.openapi import document
 from millstream.manager.routes import dataplane, deployment, observe, pipelines, platform, programs
 from millstream.manager.services import Services
 
@@ -29,6 +29,10 @@ log = logging.getLogger("millstream.api")
 
 RETRY_AFTER_S = 5
 """What a client is told to wait after a 503 (api.md §2)."""
+
+
+ROUTERS = tuple(room.router for room in (platform, pipelines, programs, deployment, dataplane, observe))
+"""All routes of the API."""
 
 
 class RawPath:
@@ -86,7 +90,7 @@ async def _on_defect(_request: Request, error: Exception) -> Response:
 
 def create_app(services: Services) -> RawPath:
     """The ASGI application on these services."""
-    app = Application(
+    app = FastAPI(
         title="Millstream",
         version=__version__,
         description="Incremental SQL pipelines with input connectors that start and pause on their own.",
@@ -99,8 +103,10 @@ def create_app(services: Services) -> RawPath:
             Exception: _on_defect,
         },
     )
-    for room in (platform, pipelines, programs, deployment, dataplane, observe):
-        app.include_router(room.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.state.services = services
+    described = document(app.title, app.description, ROUTERS)
+    app.openapi = lambda: described  # type: ignore[method-assign] # how FastAPI wants to be told
     guarded = cors(Authenticate(app, services.authenticator), services.access)
     return RawPath(PageGuard(guarded, services.access) if services.access.open else guarded)

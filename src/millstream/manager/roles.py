@@ -37,7 +37,7 @@ _OPERATIONS: dict[Role, dict[str, tuple[str, ...]]] = {
             _P + "/activate", _P + "/approve", _P + "/update_runtime", _P + "/diff", _P + "/testing",
             _P + "/ingress/{}", _P + "/egress/{}", _P + "/start_transaction", _P + "/commit_transaction",
             _P + "/checkpoint", _P + "/checkpoint/sync", _P + "/clock/advance", _P + "/start_compaction",
-            _P + "/rebalance", _INPUT + "/{}", _OUTPUT + "/command",
+            _P + "/rebalance", _INPUT + "/{}", _OUTPUT + "/command", _OUTPUT + "/start", _OUTPUT + "/pause",
         ),
         "PUT": (_P,),
         "PATCH": (_P,),

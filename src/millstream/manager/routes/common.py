@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote
 
@@ -84,7 +85,7 @@ def _too_large() -> MillstreamError:
 _T = TypeVar("_T")
 
 
-async def decode_body(request: Request, kind: type[_T]) -> _T:
+async def decode_body(request: Request, kind: type[_T] | UnionType) -> _T:
     """The JSON body as `kind`; what is not JSON, or not of that form, is rejected with 400 and a plain explanation."""
     body = await read_body(request)
     try:

@@ -112,6 +112,13 @@ async def nothing_to_do(p: Named) -> Response:
     return empty_response()
 
 
+@router.post(_OUTPUT + "/start", include_in_schema=False)
+@router.post(_OUTPUT + "/pause", include_in_schema=False)
+async def output_action(p: Named) -> Response:
+    """Output connectors have no state of their own: later versions of the API pause them, too."""
+    raise errors.not_supported("Pausing an output connector on its own")
+
+
 @router.post(_OUTPUT + "/command", include_in_schema=False)
 async def output_command(p: Named) -> Response:
     """No output connector here takes commands."""

@@ -60,7 +60,8 @@ async def validate_program(request: Request, services: Server) -> Response:
 @router.post("/pipelines/{pipeline_name}/diff", openapi_extra=body_schema(DiffBody))
 async def diff(p: Named, request: Request, services: Server) -> Response:
     """What a new program would change in a pipeline whose program is compiled."""
-    body = await decode_body(request, DiffBody)
+    # The official client sends null for an object without fields.
+    body = await decode_body(request, DiffBody | None) or DiffBody()
     if p.program_status != "Success":
         raise errors.program_not_compiled(p.name)
     text = p.program_code if body.program_code is None else body.program_code

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from millstream.errors import MillstreamError
 from millstream.pipeline.ingress import IngressEndpoint
 from millstream.pipeline.routes.common import bool_parameter, connection, json_response, ready, relation_segment
 
@@ -36,6 +37,9 @@ def format_config(request: Request, format_name: str) -> dict[str, Any]:
 
 async def ingress(request: Request) -> Response:
     controller = ready(request).controller
+    if "connector_metadata" in request.query_params:
+        error = "the parameter 'connector_metadata' is not supported yet"
+        raise MillstreamError("InvalidParam", error, {"error": error})
     format_name = request.query_params.get("format", "csv")
     force = bool_parameter(request, "force")
     config = format_config(request, format_name)
