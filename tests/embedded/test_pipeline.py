@@ -249,3 +249,22 @@ def test_equal_json_is_one_variant_however_it_is_spelt() -> None:
         assert sorted(contents(pipeline, "w")) == [("1", "DECIMAL", 2), ('{"a":2.5,"b":1}', "MAP", 2)]
         with pytest.raises(MillstreamError, match="no JSON: 'nonsense'"):
             pipeline.push("t", pa.table({"v": ["nonsense"]}))
+
+
+def test_late_rows_and_final_rows_of_a_program_in_a_notebook() -> None:
+    sql = """
+        CREATE TABLE t (id INT, ts BIGINT LATENESS 5);
+        CREATE VIEW counts WITH ('emit_final' = 'b') AS SELECT ts / 10 AS b, COUNT(*) AS n FROM t GROUP BY ts / 10;
+    """
+    with Pipeline(sql) as pipeline:
+        pipeline.push("t", [{"id": 1, "ts": 1}, {"id": 2, "ts": 12}])
+        pipeline.step()
+        assert contents(pipeline, "counts") == []
+        pipeline.push("t", [{"id": 3, "ts": 6}, {"id": 4, "ts": 7}, {"id": 5, "ts": 15}])
+        pipeline.step()
+        assert contents(pipeline, "counts") == [(0, 2)]
+        assert pipeline.changes("counts").to_pylist() == [{"b": 0, "n": 2, "__weight": 1}]
+        (late,) = pipeline.changes("error_view").to_pylist()
+        assert (late["table_or_view_name"], late["metadata"]) == ("t", '{"id":3,"ts":6}')
+        assert pipeline.snapshot("error_view").num_rows == 1
+        assert pipeline.query("SELECT COUNT(*) AS n FROM error_view").to_pylist() == [{"n": 1}]

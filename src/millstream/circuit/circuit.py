@@ -20,6 +20,8 @@ from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.circuit.waterlines import RunningWaterlines
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import EvaluationContext
+from millstream.expressions.nodes import Expression
+from millstream.operators.final import FinalRows
 from millstream.plan.nodes import Schema
 from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program
 from millstream.types import arrow_type
@@ -99,8 +101,15 @@ class Circuit:
         self._forgetful = [self._inputs[t.name] for t in program.tables if t.late_keys and not t.queryable]
         self._waterlines: RunningWaterlines | None = None
         self._floored = [node for node in self._graph.nodes if any(bound is not None for bound in node.floors)]
-        if self._graph.waterlines is not None and self._floored:
+        self._final: dict[str, tuple[FinalRows, Expression]] = {}
+        if self._graph.waterlines is not None:
+            for view in program.views:
+                if view.emit_final is not None:
+                    bound = self._graph.waterlines.relation(view.name)[view.emit_final]
+                    self._final[view.name] = (FinalRows(view.emit_final, self.seeds), bound)
+        if self._graph.waterlines is not None and (self._floored or self._final):
             bounds = [bound for node in self._floored for bound in node.floors if bound is not None]
+            bounds += [bound for _, bound in self._final.values()]
             self._waterlines = RunningWaterlines(self._graph.waterlines.sources, self._lateness, bounds)
         self._stats = [NodeStats() for _ in self._graph.nodes]
         self._materialized = {
@@ -150,17 +159,27 @@ class Circuit:
                     rows_out = delta.num_rows
                 self._count(number, start, sum(d.num_rows for d in inputs if d is not None), rows_out)
         self._started = True
-        if self._waterlines is not None and self._waterlines.advance(now_us):
-            self._discard(self._waterlines)
+        final: dict[str, Delta | None] = {}
+        if self._waterlines is not None:
+            if self._waterlines.advance(now_us):
+                self._discard(self._waterlines)
+            final = self._let_out(deltas, self._waterlines)
         for table in self._forgetful:
             table.discard()
-        return StepResult(self._collect(deltas), num_input_rows)
+        return StepResult(self._collect(deltas, final), num_input_rows)
 
     def _discard(self, waterlines: RunningWaterlines) -> None:
         """Lets operators forget what no later change can touch."""
         for node in self._floored:
             assert node.operator is not None
             node.operator.discard([waterlines.code(bound) for bound in node.floors])
+
+    def _let_out(self, deltas: Sequence[Delta | None], waterlines: RunningWaterlines) -> dict[str, Delta | None]:
+        """The output changes of views of which only what is final is let out."""
+        return {
+            name: rows.advance(deltas[self._graph.relations[name]], waterlines.code(bound))
+            for name, (rows, bound) in self._final.items()
+        }
 
     def _load(self, name: str, table: TableInput, batches: Sequence[ChangeBatch], count: int) -> Delta | None:
         start = time.perf_counter()
@@ -175,15 +194,15 @@ class Circuit:
         stats.rows_in += rows_in
         stats.rows_out += rows_out
 
-    def _collect(self, deltas: Sequence[Delta | None]) -> RelationDeltas:
+    def _collect(self, deltas: Sequence[Delta | None], final: Mapping[str, Delta | None]) -> RelationDeltas:
         raw: dict[str, Delta] = {}
         for name in self._outputs:
-            delta = deltas[self._graph.relations[name]]
+            delta = final[name] if name in final else deltas[self._graph.relations[name]]
             if delta is not None:
                 raw[name] = delta
         done = {name: raw[name] for name in self._kept_tables if name in raw}
         for name, trace in self._materialized.items():
-            delta = deltas[self._graph.relations[name]]
+            delta = final[name] if name in final else deltas[self._graph.relations[name]]
             if delta is not None:
                 # Building a run consolidates: the view's readers need not do it again.
                 consolidated = trace.insert(delta)
@@ -209,16 +228,16 @@ class Circuit:
     @property
     def state_rows(self) -> int:
         """Entries kept in all tables, operators and materialized views."""
-        return sum(entry["state_rows"] for entry in self.profile()) + sum(
-            trace.num_rows for trace in self._materialized.values()
-        )
+        kept = sum(trace.num_rows for trace in self._materialized.values())
+        kept += sum(rows.state_rows for rows, _ in self._final.values())
+        return kept + sum(entry["state_rows"] for entry in self.profile())
 
     @property
     def state_bytes(self) -> int:
         """Bytes of memory of the same."""
-        return sum(entry["state_bytes"] for entry in self.profile()) + sum(
-            trace.nbytes for trace in self._materialized.values()
-        )
+        kept = sum(trace.nbytes for trace in self._materialized.values())
+        kept += sum(rows.state_bytes for rows, _ in self._final.values())
+        return kept + sum(entry["state_bytes"] for entry in self.profile())
 
     def profile(self) -> list[dict[str, Any]]:
         """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes."""

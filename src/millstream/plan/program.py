@@ -116,7 +116,8 @@ class Delay:
 @dataclass(frozen=True)
 class View:
     """CREATE VIEW. `local` views are not outputs; `materialized` ones keep their contents for queries. `delays`:
-    columns with LATENESS, by statements of their own."""
+    columns with LATENESS, by statements of their own. `emit_final`: the output is rows below that column's
+    waterline only."""
 
     name: str
     schema: Schema
@@ -127,6 +128,7 @@ class View:
     properties: dict[str, Property] = field(default_factory=dict)
     connectors: dict[str, dict[str, Any]] = field(default_factory=dict)
     delays: tuple[Delay, ...] = ()
+    emit_final: int | None = None
 
 
 @dataclass(frozen=True)

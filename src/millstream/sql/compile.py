@@ -32,6 +32,7 @@ from millstream.sql.statements import (
 )
 from millstream.sql.statements.create_index import check_indexed_connectors
 from millstream.sql.statements.create_table import check_foreign_keys
+from millstream.sql.statements.create_view import check_emit_final
 from millstream.sql.statements.lateness import check_view_lateness
 from millstream.sql.statements.registry import compile_statement
 from millstream.sql.statements.settings import enforces_positive_inputs, with_settings
@@ -85,6 +86,8 @@ def compile_program(text: str, materialize_all: bool = False, udf: Library = NO_
     if context.catalog.recursive and not context.failed:
         resolve_recursion(context)
     program = None if context.failed else _program(context, materialize_all)
+    if program is not None:
+        check_emit_final(program, context)
     found = with_settings(context.messages, context)
     messages = sorted(found, key=lambda m: (m.warning, m.span.start_line, m.span.start_column))
     compiled_program = program if all(m.warning for m in messages) else None

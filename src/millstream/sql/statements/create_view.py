@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from millstream.plan.nodes import Column, Join, JoinKind, Plan, Scan, Schema
-from millstream.plan.program import Property, View
+from millstream.plan.program import Program, Property, View
 from millstream.plan.rules import optimize
 from millstream.plan.temporal import split_guards
-from millstream.plan.walk import calls_function, expressions_of, nodes, uses_now
+from millstream.plan.walk import calls_function, expressions_of, nodes
+from millstream.plan.waterlines import Waterlines
 from millstream.sql.binding import QueryEnvironment
 from millstream.sql.connectors import parse_connectors
 from millstream.sql.context import Context
@@ -39,8 +40,7 @@ def create_view(statement: CreateView, context: Context) -> None:
         boolean("materialized", properties["materialized"])
         text = "'materialized' property is not used for views, please use 'CREATE MATERIALIZED VIEW' instead"
         context.warn("Materialized property not used", text, properties["materialized"].key_span)
-    if "emit_final" in properties:
-        _check_emit_final(statement, properties["emit_final"], schema, plan)
+    final = _emit_final(statement, properties["emit_final"], schema) if "emit_final" in properties else None
     plan = optimize(plan)
     if any(_joins_by_time(node) for node in nodes(plan)):
         raise not_yet("NOW() in a condition on both sides of an outer join", statement.name.span)
@@ -62,24 +62,39 @@ def create_view(statement: CreateView, context: Context) -> None:
         materialized=statement.kind == "MATERIALIZED",
         properties=properties,
         connectors=parse_connectors(statement.name, "view", properties, context),
+        emit_final=final,
     )
 
 
-def _check_emit_final(statement: CreateView, value: Property, schema: Schema, plan: Plan) -> None:
-    """Raises for the column that `emit_final` names: no relation has a waterline, as none has LATENESS."""
+def _emit_final(statement: CreateView, value: Property, schema: Schema) -> int:
+    """The column that `emit_final` names, by name or number."""
     name, column = statement.name.name, value.value
+    if statement.kind == "LOCAL":
+        text = f"View '{name}' is LOCAL, so it has no output that 'emit_final' could delay"
+        raise SqlError(text, value.key_span)
     if column.isdecimal():
         if int(column) >= len(schema):
             text = f"View '{name}' does not have a column with number {column}"
             raise SqlError(text, value.value_span, error_type="Illegal column number")
-        column = schema[int(column)].name
-    elif all(c.name != column for c in schema):
+        return int(column)
+    found = next((i for i, c in enumerate(schema) if c.name == column), None)
+    if found is None:
         text = f"Column '{column}' not found in '{name}'"
         raise SqlError(text, value.value_span, error_type="Illegal column name")
-    if uses_now(plan):
-        raise not_yet("View property 'emit_final'", value.key_span)
-    text = f"Could not infer a waterline for column {name}.{column} which has an 'emit_final' annotation"
-    raise SqlError(text, value.value_span)
+    return found
+
+
+def check_emit_final(program: Program, context: Context) -> None:
+    """Reports columns of `emit_final` that have no waterline; all LATENESS is known by now."""
+    waterlines: Waterlines | None = None
+    for view in program.views:
+        if view.emit_final is None:
+            continue
+        waterlines = waterlines or Waterlines(program)
+        if view.emit_final not in waterlines.relation(view.name):
+            column = view.schema[view.emit_final].name
+            text = f"Could not infer a waterline for column {view.name}.{column} which has an 'emit_final' annotation"
+            context.report(SqlError(text, view.properties["emit_final"].value_span))
 
 
 def _named(statement: CreateView, plan: Plan) -> Schema:
