@@ -10,8 +10,8 @@ and the delta retracts the row from before the step and inserts the one after it
 each key the last INSERT or DELETE is found first (it makes all operations before it irrelevant), then for each column
 the last UPDATE after it that gives a value. Cost O(|batches|) and a probe of the table's trace.
 
-Late records (operators/lateness.py) are left out before anything else happens; of those with a key, also the ones whose
-key has a late row: such rows stay as they are for ever.
+Records that WATERMARK withholds (withheld.py) have not come yet. Late ones (operators/lateness.py) are left out before
+anything else happens; of those with a key, also the ones whose key has a late row: such rows stay as they are for ever.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from millstream.circuit.withheld import Withheld
 from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import concat_deltas
@@ -45,6 +46,11 @@ class TableInput:
         self._table = table
         self._lateness = lateness
         self._sweeps = Sweeps()
+        self._withheld: Withheld | None = None
+        mark = table.watermark
+        if mark is not None:
+            width, sql_type = len(table.columns), table.columns[mark.column].type
+            self._withheld = Withheld(mark.column, sql_type, mark.lateness, width, bool(table.primary_key), seeds)
         self._key = table.primary_key
         self._seeds = seeds
         types = [arrow_type(column.type) for column in table.columns]
@@ -57,6 +63,8 @@ class TableInput:
     def change(self, batches: Sequence[ChangeBatch]) -> Delta:
         """The delta of the batches, applied in order; consolidated if the table's contents are kept."""
         batches = [batch for batch in batches if batch.num_rows]
+        if self._withheld is not None:
+            batches = self._withheld.pass_on(batches)
         if self._lateness is not None:
             batches = self._in_time(batches, self._lateness)
         if self._key and batches:
@@ -104,12 +112,14 @@ class TableInput:
     @property
     def state_rows(self) -> int:
         """Entries kept."""
-        return 0 if self._trace is None else self._trace.num_rows
+        waiting = 0 if self._withheld is None else self._withheld.state_rows
+        return waiting + (0 if self._trace is None else self._trace.num_rows)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of memory."""
-        return 0 if self._trace is None else self._trace.nbytes
+        waiting = 0 if self._withheld is None else self._withheld.state_bytes
+        return waiting + (0 if self._trace is None else self._trace.nbytes)
 
     def _in_time(self, batches: Sequence[ChangeBatch], lateness: Lateness) -> list[ChangeBatch]:
         """The batches without late records; raises the waterlines for the next step."""

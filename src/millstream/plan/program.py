@@ -99,6 +99,11 @@ class Table:
         return tuple(Delay(i, c.lateness) for i, c in enumerate(self.columns) if c.lateness is not None)
 
     @property
+    def watermark(self) -> Delay | None:
+        """The column that has a WATERMARK."""
+        return next((Delay(i, c.watermark) for i, c in enumerate(self.columns) if c.watermark is not None), None)
+
+    @property
     def late_keys(self) -> tuple[int, ...]:
         """The key columns that have LATENESS."""
         return tuple(k for k in self.primary_key if self.columns[k].lateness is not None)
@@ -106,7 +111,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """LATENESS: how far behind the greatest value of `column` a row may be, a constant interval or number."""
+    """LATENESS or WATERMARK: how far behind the greatest value of `column` a row may be, or is held back: a constant
+    interval or number."""
 
     column: int
     lateness: Expression

@@ -9,6 +9,7 @@ from millstream.expressions.evaluate import EvaluationError, evaluate_constant, 
 from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Expression
 from millstream.expressions.registry import build_cast
+from millstream.plan.monotone import is_ordered
 from millstream.plan.program import Table, TableColumn
 from millstream.sql.binding import Environment, QueryEnvironment
 from millstream.sql.connectors import parse_connectors
@@ -51,7 +52,7 @@ def create_table(statement: CreateTable, context: Context) -> None:
         boolean(flag, properties.get(flag))
     integer("expected_size", properties.get("expected_size"))
     key = _primary_key(statement, columns)
-    _check_watermarks(statement)
+    _check_watermarks(statement, columns)
     context.catalog.tables[statement.name.name] = Table(
         statement.name.name,
         columns,
@@ -140,14 +141,16 @@ def _default(column: TableColumn, attribute: ColumnAttribute, context: Context) 
     return default
 
 
-def _check_watermarks(statement: CreateTable) -> None:
+def _check_watermarks(statement: CreateTable, columns: tuple[TableColumn, ...]) -> None:
     """What holds rows back is one column."""
     watermarks = [a for column in statement.columns for a in column.attributes if a.kind == "WATERMARK"]
     if len(watermarks) > 1:
         text = "More than 1 watermark per table not yet supported"
         raise SqlError(text, watermarks[1].span, error_type="Not yet implemented")
-    if watermarks:
-        raise not_yet("WATERMARK of a column", watermarks[0].span)
+    for watermark in watermarks[:1]:
+        column = next(c for c in columns if c.watermark is not None)
+        if not is_ordered(column.type):
+            raise not_yet(f"WATERMARK of a column of type {column.type.sql()}", watermark.span)
 
 
 # ---- keys ----
