@@ -34,6 +34,7 @@ from millstream.pipeline.ingress import IngressEndpoint
 from millstream.pipeline.inlets import Changes
 from millstream.pipeline.input_endpoint import InputKind
 from millstream.pipeline.limits import EGRESS_MAX_QUEUED_RECORDS, OUTPUT_DRAIN_SECONDS, READER_STOP_SECONDS
+from millstream.pipeline.measurements import Measurements
 from millstream.pipeline.now import CLOCK_ENDPOINT, ProgramClock
 from millstream.pipeline.orchestration import check_conditions
 from millstream.pipeline.output_endpoint import Mark, OutputEndpoint
@@ -403,10 +404,19 @@ class Controller:
             inputs = sum(endpoint.num_errors for endpoint in self._engine.inputs.values())
             return inputs + sum(endpoint.num_errors for endpoint in self._engine.outputs.values())
 
-    @property
-    def late_records(self) -> int:
-        """Rows that were left out because they came late."""
-        return self._engine.late_records
+    def measurements(self) -> Measurements:
+        """What metrics tell beyond the statistics."""
+        engine = self._engine
+        late_records = engine.late_records
+        with self._control.lock:
+            return Measurements(
+                late_records,
+                self.config.max_rss_mb,
+                engine.step_latency.snapshot(),
+                engine.transaction.ingest.snapshot(),
+                engine.transaction.commit.snapshot(),
+                {name: endpoint.processing_latency for name, endpoint in engine.inputs.items()},
+            )
 
     def profile(self) -> list[dict[str, Any]]:
         """What each operator of the circuit has done so far."""

@@ -26,6 +26,7 @@ from millstream.circuit.circuit import Circuit, StepResult
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
 from millstream.pipeline.control import Control, PipelineState
+from millstream.pipeline.histogram import Histogram
 from millstream.pipeline.input_endpoint import InputEndpoint, InputKind
 from millstream.pipeline.limits import STALL_LOG_SECONDS
 from millstream.pipeline.now import ProgramClock
@@ -91,6 +92,7 @@ class Engine:
         self._stall_seconds = 0.0
         self._stalled_since: float | None = None
         self.step_seconds = 0.0
+        self.step_latency = Histogram()
         self._control = control
         self._circuit = circuit
         self._config = config
@@ -187,7 +189,9 @@ class Engine:
         for name in wanted:
             changes.of(name)
         with self._control.lock:
-            self.step_seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self.step_seconds += seconds
+            self.step_latency.add([seconds])
             self.snapshot = snapshot
             self._publish(work, changes)
             told = [(listener, name) for name, listeners in self.listeners.items() for listener in listeners]

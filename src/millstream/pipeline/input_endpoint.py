@@ -29,6 +29,7 @@ from millstream.formats.base import ParseError
 from millstream.pipeline.connector_config import ConnectorConfig
 from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
+from millstream.pipeline.histogram import HistogramSnapshot
 from millstream.pipeline.latency import LatencySamples
 from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG
 from millstream.pipeline.stats import InputMetrics, InputStatus
@@ -275,6 +276,11 @@ class InputEndpoint:
     def _forget(self, completed_steps: int) -> None:
         while len(self._assigned) > COMPLETED_STEPS_KEPT and self._assigned[0][1] <= completed_steps:
             self._forgotten_records = self._assigned.popleft()[0]
+
+    @property
+    def processing_latency(self) -> HistogramSnapshot:
+        """How long records have waited for the end of their step. Under the lock."""
+        return self._latencies.histogram.snapshot()
 
     @property
     def num_errors(self) -> int:

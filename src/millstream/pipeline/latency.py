@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from millstream.pipeline.histogram import Histogram
 from millstream.pipeline.limits import LATENCY_REFRESH_SECONDS, LATENCY_SAMPLES, LATENCY_WINDOW_SECONDS
 
 
 class LatencySamples:
-    """Seconds from queueing to the end of the step. Not thread-safe: used under the control lock."""
+    """Seconds from queueing to the end of the step; `histogram` has all of them. Not thread-safe: used under the
+    control lock."""
 
     def __init__(self) -> None:
         # Grows to LATENCY_SAMPLES with use: most endpoints never see so many.
         self._size = 64
+        self.histogram = Histogram()
         self._seconds = np.zeros(self._size)
         self._taken_at = np.zeros(self._size)
         self._count = 0
@@ -21,6 +24,7 @@ class LatencySamples:
 
     def add(self, queued_at: list[float], now: float) -> None:
         """One sample per queue entry that has just been processed."""
+        self.histogram.add(now - np.asarray(queued_at))
         recent = queued_at[-LATENCY_SAMPLES:]
         self._reserve(self._count + len(recent))
         positions = (self._count + np.arange(len(recent))) % self._size

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from millstream.errors import MillstreamError
 from millstream.pipeline.clock import Clock
+from millstream.pipeline.histogram import Histogram
 from millstream.pipeline.stats import TransactionStatus
 from millstream.zset.changes import ChangeBatch
 
@@ -32,6 +33,9 @@ class Transaction:
         self._clock = clock
         self._id = 0
         self._began = 0.0
+        self._commit_began = 0.0
+        #: How long transactions were open, and how long their commits took.
+        self.ingest, self.commit = Histogram(), Histogram()
         self._held: dict[str, list[ChangeBatch]] = {}
         self._records = 0
 
@@ -53,6 +57,8 @@ class Transaction:
         """From now on nothing is taken in until `end`."""
         if self.phase is not Phase.OPEN:
             raise MillstreamError("NoTransactionInProgress", "no transaction is in progress")
+        self._commit_began = self._clock.monotonic()
+        self.ingest.add([self._commit_began - self._began])
         self.phase = Phase.COMMITTING
 
     @property
@@ -66,6 +72,7 @@ class Transaction:
 
     def end(self) -> None:
         """The commit's step has happened."""
+        self.commit.add([self._clock.monotonic() - self._commit_began])
         self.phase = Phase.NONE
         self._held = {}
         self._records = 0

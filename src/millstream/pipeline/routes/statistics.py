@@ -22,7 +22,7 @@ async def metrics(request: Request) -> Response:
     form = choice_parameter(request, "format", ("prometheus", "json"), "prometheus")
     spec = host_of(request).spec
     controller = ready(request).controller
-    families = collect(controller.stats(False), controller.late_records)
+    families = collect(controller.stats(False), controller.measurements())
     if form == "json":
         return json_response(to_json(families))
     labels = {"pipeline": f"pipeline-{spec.pipeline_id}", "pipeline_name": spec.pipeline_name}
