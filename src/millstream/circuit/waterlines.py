@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from millstream.errors import EvaluationError
@@ -75,7 +76,9 @@ class RunningWaterlines:
             (value,) = bound.evaluate(columns, 1, EvaluationContext(self._now_us))
         except EvaluationError:
             return None
-        return None if value.null_count else int(word_codes(value)[0])
+        # NaN is the greatest value, but what is computed of NaN says nothing about numbers.
+        missing = value.null_count or (pa.types.is_floating(value.type) and np.isnan(value[0].as_py()))
+        return None if missing else int(word_codes(value)[0])
 
     def code(self, bound: Expression | None) -> int | None:
         """The code (operators/ordering.py) of a bound after the last step; None while there is none."""

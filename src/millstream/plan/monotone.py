@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from millstream.expressions.evaluate import EvaluationError, evaluate_constant, is_deterministic
-from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, children
+from millstream.expressions.nodes import Call, Cast, ColumnRef, Expression, Literal, children
 from millstream.types import Kind, SqlType
 
 Bounds = Mapping[Expression, Expression]
 """Lower bounds of expressions over one relation, as expressions over the sources of waterlines."""
 
 _TIMES = frozenset((Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_TZ))
-_MONOTONE = frozenset(("LOG10", "LN", "CEIL", "FLOOR", "SQRT", "SIGN", "TUMBLE_START", "FLOOR TO", "TRUNC TO"))
+_MONOTONE = frozenset(("LOG10", "LN", "CEIL", "FLOOR", "SIGN", "TUMBLE_START", "FLOOR TO", "TRUNC TO"))
 _WITH_CONSTANT = frozenset(("ROUND", "TRUNCATE"))
 _UNITS = frozenset(("YEAR", "MILLENNIUM", "CENTURY", "DECADE", "EPOCH"))
 _MAX_DIGITS = 18
@@ -124,6 +124,14 @@ def _is_positive(expression: Expression) -> bool:
     return value is not None and value > 0
 
 
+def _root(call: Call, bounds: Bounds) -> Expression | None:
+    """The root of a negative number is NaN, the greatest value, which is no bound of the roots of greater numbers."""
+    bound = _bound(call.arguments[0], bounds)
+    if bound is None or not bound.type.is_float:
+        return None
+    return _with(call, extreme("GREATEST", [bound, Literal(bound.type.with_nullable(False), 0.0)]))
+
+
 def _extract(call: Call, bounds: Bounds) -> Expression | None:
     kind, unit = call.arguments[0].type.kind, call.options[0]
     in_order = (kind in _TIMES and unit in _UNITS) or (kind is Kind.TIME and unit == "HOUR")
@@ -161,6 +169,7 @@ _RULES: dict[str, Callable[[Call, Bounds], Expression | None]] = {
     "-": _difference,
     "*": _product,
     "/": _quotient,
+    "SQRT": _root,
     "EXTRACT": _extract,
     "TIMESTAMPDIFF": _time_between,
     "GREATEST": _greatest,
