@@ -150,3 +150,31 @@ def test_a_worker_that_dies_idle_is_replaced_before_it_is_needed(tmp_path: Path)
             await until(lambda: compiler.worker.healthy and worker_pid(compiler) != pid, "another worker")
 
     asyncio.run(scenario())
+
+
+def test_a_program_that_comes_again_is_not_checked_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with compiling(tmp_path, new_pipeline(program_code=GOOD)) as (store, compiler):
+            await until(lambda: done(store), "the first one")
+            checked: list[str] = []
+            check = compiler.worker.check
+
+            async def counted(text: str, **asked: object) -> program.CompileOutcome:
+                checked.append(text)
+                return await check(text, **asked)  # type: ignore[arg-type]
+
+            compiler.worker.check = counted  # type: ignore[method-assign, assignment]
+            same = new_pipeline("same", "id-2", program_code=GOOD)
+            store.insert(same)
+            await until(lambda: done(store, "same"), "the second one")
+            assert checked == []
+            assert store.named("same").program_info == store.named("p").program_info
+            # Clients see it pass through the same statuses.
+            seen = [event["program_status"] for event in store.events(store.named("same"))]
+            assert seen[::-1] == ["Pending", "CompilingSql", "SqlCompiled", "CompilingRust", "Success"]
+            store.insert(new_pipeline("fresh", "id-3", program_code=GOOD, program_config={"cache": False}))
+            store.insert(new_pipeline("other", "id-4", program_code=BAD))
+            await until(lambda: done(store, "fresh") and done(store, "other"), "the others")
+            assert sorted(checked) == sorted([GOOD, BAD])
+
+    asyncio.run(scenario())

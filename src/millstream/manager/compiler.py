@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ log = logging.getLogger("millstream.compiler")
 
 DEFAULT_TIMEOUT_S = 300.0
 TIMEOUT_VARIABLE = "FELDERA_SQL_COMPILATION_TIMEOUT_SECS"
+PROGRAMS_REMEMBERED = 64
+"""Programs whose outcome is kept: one that comes again is not checked again."""
 START_TIMEOUT_S = 120.0
 """How long a worker may take to come up (a first start on a machine may compile kernels)."""
 
@@ -175,6 +178,8 @@ class Compiler:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._lost = False
+        #: What the latest programs gave, by text and Python code; the least recently used one goes first.
+        self._known: OrderedDict[tuple[str, str], CompileOutcome] = OrderedDict()
         self._job: _Job | None = None
         self._working: asyncio.Task[CompileOutcome] | None = None
 
@@ -252,12 +257,26 @@ class Compiler:
         version = p.program_version
         if p.program_status == "Pending":
             await self._apply(p.id, lambda p: program.begin_sql(p, version, timestamp()))
-            outcome = await self._check(p)
+            outcome = self._remembered(p) or await self._check(p)
             if outcome is None:
                 return
+            self._remember(p, outcome)
             await self._apply(p.id, lambda p: program.finish_sql(p, version, outcome, timestamp()))
         await self._apply(p.id, lambda p: program.begin_rust(p, version, timestamp()))
         await self._apply(p.id, lambda p: program.finish_rust(p, version, timestamp()))
+
+    def _remembered(self, p: Pipeline) -> CompileOutcome | None:
+        """What the same program gave before, unless its configuration says not to use that."""
+        return self._known.get((p.program_code, p.udf_python)) if p.program_config["cache"] else None
+
+    def _remember(self, p: Pipeline, outcome: CompileOutcome) -> None:
+        if outcome.system_error is not None:
+            return  # it says nothing of the program
+        key = (p.program_code, p.udf_python)
+        self._known[key] = outcome
+        self._known.move_to_end(key)
+        while len(self._known) > PROGRAMS_REMEMBERED:
+            self._known.popitem(last=False)
 
     async def _check(self, p: Pipeline) -> CompileOutcome | None:
         """The outcome; None if the program was edited or deleted meanwhile. A worker that dies is tried once more:
