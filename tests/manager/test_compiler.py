@@ -178,3 +178,17 @@ def test_a_program_that_comes_again_is_not_checked_again(tmp_path: Path) -> None
             assert sorted(checked) == sorted([GOOD, BAD])
 
     asyncio.run(scenario())
+
+
+def test_compiling_moves_the_counter_that_clients_watch(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with compiling(tmp_path, new_pipeline(program_code=GOOD)) as (store, _):
+            await until(lambda: done(store), "the program")
+            assert (store.named("p").version, store.named("p").refresh_version) == (1, 3)
+            edit(store, GOOD + " -- changed")
+            assert store.named("p").refresh_version >= 4
+            await until(lambda: done(store), "the changed program")
+            p = store.named("p")
+            assert (p.version, p.program_version, p.refresh_version) == (2, 2, 6)
+
+    asyncio.run(scenario())
