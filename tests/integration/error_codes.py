@@ -123,6 +123,13 @@ STARTS: dict[str, Start] = {
     "ConfigError.InvalidEncoderConfig": Start(view={**_FILE, "format": {"name": "csv", "config": {"delimiter": 5}}}),
     "ConfigError.UnknownIndex": Start(view={**_FILE, "index": "nowhere"}),
     "ConfigError.NotAnIndex": Start(view={**_FILE, "index": "v"}),
+    "ConfigError.InvalidOutputBufferConfig": Start(
+        view={
+            **_FILE,
+            "enable_output_buffer": True,
+            "max_output_buffer_size_records": 2**64 - 1,
+        }
+    ),
     "ConfigError.InvalidSoftDeleteConfig": Start(view={**_FILE, "soft_delete": True}),
     "ConfigError.InputFormatNotSpecified": Start({"transport": {"name": "empty_input"}}),
     "ConfigError.OutputFormatNotSpecified": Start(
@@ -203,8 +210,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         ControllerIoError UnknownError ParseError"""),
     (_PROCESS, "RunnerInteractionUnreachable RunnerInteractionLogFollowRequestChannelFull PostgresError"),
     (_ROUTED, "MissingUrlEncodedParam InvalidNameParam InvalidChecksumParam InvalidVersionParam"),
-    ("connectors with an `index` need one that exists; no transport or format is refused for buffering or delivery",
-     "ConfigError.InvalidOutputBufferConfig ConfigError.OutputFormatNotSupported"),
+    ("no transport or format is refused for how it delivers", "ConfigError.OutputFormatNotSupported"),
     ("a defect of the server: it answers `InternalError` (tests/manager/test_api.py), whatever went wrong",
      "JsonSerializationError JsonDeserializationError IoError PipelineInteractionInvalidResponse"),
     ("takes a compiler that fails without a message; `SystemError` of a program is tested instead",

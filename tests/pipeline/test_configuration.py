@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from millstream.connectors.base import InputConnector
 from millstream.errors import MillstreamError
 from millstream.pipeline.connector_config import parse_connector_config
 from millstream.pipeline.controller import Controller
+from millstream.pipeline.limits import UNBOUNDED_MILLIS
 from millstream.pipeline.runtime_config import RuntimeConfig
+from millstream.plan.program import Index, Program
 from tests.pipeline.support import (
     ScriptedInput,
     ScriptedOutput,
@@ -19,6 +22,7 @@ from tests.pipeline.support import (
     ids,
     metrics,
     ndjson,
+    rows,
     running,
     scripted,
     scripted_output,
@@ -97,6 +101,10 @@ def test_connector_defaults() -> None:
         (scripted(format={"name": "json"}), "ConfigError.InvalidTransportConfig"),
         ({"transport": {"name": "empty_input"}, "format": {"name": "x"}}, "ConfigError.UnknownInputFormat"),
         (scripted(max_batch_size=-1), "ConfigError.PipelineConfigParseError"),
+        (scripted(max_queued_bytes=1 << 64), "ConfigError.PipelineConfigParseError"),
+        (scripted(max_queued_records=1.5), "ConfigError.PipelineConfigParseError"),
+        (scripted(max_worker_batch_size=True), "ConfigError.PipelineConfigParseError"),
+        (scripted(paused=0), "ConfigError.PipelineConfigParseError"),
         (scripted(labels="x"), "ConfigError.PipelineConfigParseError"),
         (scripted(preprocessor=[{"name": "x"}]), "NotSupported"),
     ],
@@ -117,12 +125,62 @@ def test_bad_input_connectors_fail_the_start(connector: dict[str, Any], code: st
         ({"transport": {"name": "null_output"}, "format": {"name": "x"}}, "ConfigError.UnknownOutputFormat"),
         (scripted_output(soft_delete=True), "ConfigError.InvalidSoftDeleteConfig"),
         (scripted_output(index="i"), "ConfigError.UnknownIndex"),
+        (scripted_output(index="not a name"), "ConfigError.UnknownIndex"),
+        (scripted_output(index="v"), "ConfigError.NotAnIndex"),
+        (scripted_output(index="t"), "ConfigError.NotAnIndex"),
+        (scripted_output(index="of_n"), "ConfigError.NotAnIndex"),
+        (scripted_output(index=1), "ConfigError.PipelineConfigParseError"),
+        (scripted_output(index="of_v"), "ConfigError.InvalidEncoderConfig"),
+        (scripted_output(postprocessor=[{"name": "x"}]), "NotSupported"),
+        (
+            scripted_output(enable_output_buffer=True, max_output_buffer_size_records=UNBOUNDED_MILLIS),
+            "ConfigError.InvalidOutputBufferConfig",
+        ),
     ],
 )
 def test_bad_output_connectors_fail_the_start(connector: dict[str, Any], code: str) -> None:
     with pytest.raises(MillstreamError) as caught:
-        Controller(simple_program(None, {"bad": connector})).start()
+        Controller(with_indexes(simple_program(None, {"bad": connector}))).start()
     assert caught.value.error_code == code
+
+
+def with_indexes(relations: Program) -> Program:
+    """The program with an index of each of its views."""
+    return replace(relations, indexes=(Index("of_v", "v", (0,)), Index("of_n", "n", (0,))))
+
+
+@pytest.mark.parametrize("index", ["of_v", "OF_V", '"of_v"'])
+def test_csv_rows_are_the_same_with_and_without_an_index(index: str, tmp_path: Path) -> None:
+    def output(name: str, **options: str) -> dict[str, Any]:
+        transport = {"name": "file_output", "config": {"path": str(tmp_path / name)}}
+        return {"transport": transport, "format": {"name": "csv"}, **options}
+
+    outputs = {"plain": output("plain"), "keyed": output("keyed", index=index)}
+    with running(with_indexes(simple_program(None, outputs))) as controller:
+        controller.push("t", rows(0, 3))
+        wait(controller, lambda: totals(controller)["total_completed_records"] == 3)
+    assert (tmp_path / "keyed").read_text() == (tmp_path / "plain").read_text() == "0,s0,1\n1,s1,1\n2,s2,1\n"
+
+
+def test_an_output_buffer_may_be_bounded_by_time_or_by_size() -> None:
+    unbounded: dict[str, Any] = {"enable_output_buffer": True, "max_output_buffer_size_records": UNBOUNDED_MILLIS}
+    transport = {"transport": {"name": "x"}, "format": {"name": "csv"}}
+    by_time = parse_connector_config("v.c", {**transport, **unbounded, "max_output_buffer_time_millis": 1}, output=True)
+    assert by_time.max_output_buffer_time_millis == 1
+    by_size = parse_connector_config("v.c", {**transport, "enable_output_buffer": True}, output=True)
+    assert by_size.max_output_buffer_size_records == 10_000_000
+    inert = {**unbounded, "enable_output_buffer": False}
+    assert not parse_connector_config("v.c", {**transport, **inert}, output=True).enable_output_buffer
+
+
+def test_queues_for_nothing_take_one_record_at_a_time(tmp_path: Path) -> None:
+    """A queue of no records would never be filled, and an output of that kind would stop all steps."""
+    path = tmp_path / "in.json"
+    path.write_bytes(ndjson(0, 10))
+    source = file_input(path, max_queued_records=0, max_queued_bytes=0, max_batch_size=0)
+    with running(simple_program({"c": source}, {"out": scripted_output(max_queued_records=0)})) as controller:
+        wait(controller, lambda: totals(controller)["pipeline_complete"])
+        assert sorted(ids(controller)) == list(range(10))
 
 
 def test_a_connector_that_cannot_open_fails_the_start_and_the_others_are_closed(tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ CONNECTOR_ERRORS = [
     ([3], "expected a connector object"),
     ([{**DATAGEN, "paused": "yes"}], "invalid value for 'paused'"),
     ([{**DATAGEN, "max_queued_records": -1}], "invalid value for 'max_queued_records'"),
+    ([{**DATAGEN, "max_batch_size": 2**64}], "invalid value for 'max_batch_size': 18446744073709551616"),
+    ([{**DATAGEN, "max_queued_bytes": True}], "invalid value for 'max_queued_bytes': true"),
 ]
 
 
@@ -189,6 +191,19 @@ def test_mistakes_in_connectors(value: object, message: str) -> None:
     assert error.error_type == "ConnectorGenerationError"
     assert message in error.message
     assert error.message.startswith("relation 't'")
+
+
+def test_what_has_no_effect_on_a_connector_is_warned_of() -> None:
+    text = (
+        f"CREATE TABLE t (a INT) WITH ('connectors' = '{connectors({**DATAGEN, 'name': 'c', 'send_snapshot': True})}');"
+        f"CREATE VIEW v WITH ('connectors' = '{connectors({**NULL, 'name': 'o', 'start_after': 'x', 'labels': []})}') "
+        "AS SELECT a FROM t;"
+    )
+    result = compile_program(text)
+    assert [m.message for m in result.messages] == [
+        "Property 'send_snapshot' of connector 'c' of table 't' has no effect on an input connector",
+        "Property 'start_after' of connector 'o' of view 'v' has no effect on an output connector",
+    ]
 
 
 VIEWS = (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from millstream.connectors.options import MAX_UNSIGNED_64
 from millstream.errors import MillstreamError, config_error
 from millstream.pipeline.limits import (
     DEFAULT_MAX_OUTPUT_BUFFER_RECORDS,
@@ -27,6 +28,8 @@ class ConnectorConfig:
     transport: Mapping[str, Any]
     format_name: str | None = None
     format_config: Mapping[str, Any] | None = None
+    #: Name of an index of the output's view, as the program writes it.
+    index: str | None = None
     paused: bool = False
     soft_delete: bool = False
     labels: tuple[str, ...] = ()
@@ -54,7 +57,9 @@ class ConnectorConfig:
 
 
 def parse_connector_config(endpoint_name: str, source: Mapping[str, Any], *, output: bool) -> ConnectorConfig:
-    """Parse one connector object. Raises the `ConfigError` that the start of the pipeline reports."""
+    """Parse one connector object. Raises the `ConfigError` that the start of the pipeline reports.
+
+    `max_queued_records` and `max_queued_bytes` of 0 count as 1: a queue that takes nothing would never move."""
     _reject_unsupported(endpoint_name, source, output)
     transport = source.get("transport")
     if not isinstance(transport, dict) or not isinstance(transport.get("name"), str):
@@ -65,14 +70,15 @@ def parse_connector_config(endpoint_name: str, source: Mapping[str, Any], *, out
     ):
         raise _parse_error(endpoint_name, "'format' must be an object with a 'name'")
     records = _uint(endpoint_name, source, "max_queued_records")
-    max_queued_records = DEFAULT_MAX_QUEUED_RECORDS if records is None else records
+    max_queued_records = DEFAULT_MAX_QUEUED_RECORDS if records is None else max(1, records)
     queued_bytes = _uint(endpoint_name, source, "max_queued_bytes")
     buffer_millis = _uint(endpoint_name, source, "max_output_buffer_time_millis")
     buffer_records = _uint(endpoint_name, source, "max_output_buffer_size_records")
-    return ConnectorConfig(
+    config = ConnectorConfig(
         transport=transport,
         format_name=None if format_object is None else format_object["name"],
         format_config=None if format_object is None else format_object.get("config"),
+        index=_text(endpoint_name, source, "index"),
         paused=_flag(endpoint_name, source, "paused"),
         soft_delete=_flag(endpoint_name, source, "soft_delete"),
         labels=_labels(endpoint_name, source.get("labels")),
@@ -80,34 +86,35 @@ def parse_connector_config(endpoint_name: str, source: Mapping[str, Any], *, out
         max_batch_size=_uint(endpoint_name, source, "max_batch_size"),
         max_worker_batch_size=_uint(endpoint_name, source, "max_worker_batch_size"),
         max_queued_records=max_queued_records,
-        max_queued_bytes=max_queued_records * QUEUED_BYTES_PER_RECORD if queued_bytes is None else queued_bytes,
+        max_queued_bytes=max_queued_records * QUEUED_BYTES_PER_RECORD if queued_bytes is None else max(1, queued_bytes),
         send_snapshot=_flag(endpoint_name, source, "send_snapshot"),
         enable_output_buffer=_flag(endpoint_name, source, "enable_output_buffer"),
         max_output_buffer_time_millis=UNBOUNDED_MILLIS if buffer_millis is None else buffer_millis,
         max_output_buffer_size_records=DEFAULT_MAX_OUTPUT_BUFFER_RECORDS if buffer_records is None else buffer_records,
     )
+    unbounded = config.max_output_buffer_size_records == config.max_output_buffer_time_millis == MAX_UNSIGNED_64
+    if output and config.enable_output_buffer and unbounded:
+        raise _invalid(
+            "InvalidOutputBufferConfig",
+            endpoint_name,
+            "when 'enable_output_buffer' is set, 'max_output_buffer_size_records' or 'max_output_buffer_time_millis' "
+            "must bound the buffer",
+        )
+    return config
 
 
 def _reject_unsupported(endpoint_name: str, source: Mapping[str, Any], output: bool) -> None:
     if output and source.get("soft_delete"):
         error = "'soft_delete' applies to input connectors only"
-        raise config_error(
-            "InvalidSoftDeleteConfig",
-            f"invalid connector '{endpoint_name}': {error}",
-            endpoint_name=endpoint_name,
-            error=error,
-        )
-    index = source.get("index")
-    if output and index is not None:
-        raise config_error(
-            "UnknownIndex",
-            f"output connector '{endpoint_name}' refers to the unknown index '{index}'",
-            endpoint_name=endpoint_name,
-            index_name=index,
-        )
+        raise _invalid("InvalidSoftDeleteConfig", endpoint_name, error)
     for plugin in ("preprocessor", "postprocessor"):
         if source.get(plugin):
             raise MillstreamError("NotSupported", f"connector '{endpoint_name}': '{plugin}' is not supported")
+
+
+def _invalid(code: str, endpoint_name: str, error: str) -> MillstreamError:
+    text = f"invalid connector '{endpoint_name}': {error}"
+    return config_error(code, text, endpoint_name=endpoint_name, error=error)
 
 
 def _parse_error(endpoint_name: str, error: str) -> MillstreamError:
@@ -129,8 +136,15 @@ def _uint(endpoint_name: str, source: Mapping[str, Any], key: str) -> int | None
     value = source.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _parse_error(endpoint_name, f"'{key}' must be an unsigned integer")
+    if type(value) is not int or not 0 <= value <= MAX_UNSIGNED_64:
+        raise _parse_error(endpoint_name, f"'{key}' must be an unsigned integer of 64 bits")
+    return value
+
+
+def _text(endpoint_name: str, source: Mapping[str, Any], key: str) -> str | None:
+    value = source.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _parse_error(endpoint_name, f"'{key}' must be a string")
     return value
 
 

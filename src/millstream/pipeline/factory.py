@@ -73,24 +73,27 @@ def build_outputs(program: Program, relations: Mapping[str, Relation], reference
                     endpoint_name=name,
                     stream_name=view.name,
                 )
-            _check_index(program, name, source.get("index"))
-            output = _build_output(name, relations[view.name], source, references)
+            output = _build_output(program, name, relations[view.name], source, references)
             if output.config.send_snapshot and not view.materialized:
                 raise snapshot_not_materialized(name)
             built.append(output)
     return built
 
 
-def _check_index(program: Program, endpoint_name: str, index: Any) -> None:
-    """A relation of the program is no index (whether there is one of that name is checked with the configuration)."""
-    name = canonical_name(index) if isinstance(index, str) else None
-    if name is not None and (program.table(name) or program.view(name)):
-        raise config_error(
-            "NotAnIndex",
-            f"output connector '{endpoint_name}' names '{index}' as its index, which is a table or a view",
-            endpoint_name=endpoint_name,
-            index_name=index,
-        )
+def _check_index(program: Program, view: str, endpoint_name: str, index: str) -> None:
+    """Whether `index` (a SQL identifier) is one of the view."""
+    name = canonical_name(index)
+    found = next((one for one in program.indexes if one.name == name), None)
+    if found is not None and found.view == view:
+        return
+    if found is not None:
+        code, error = "NotAnIndex", f"which is an index of view '{found.view}', not of '{view}'"
+    elif name is not None and (program.table(name) or program.view(name)):
+        code, error = "NotAnIndex", "which is a table or a view"
+    else:
+        code, error = "UnknownIndex", f"which does not exist; declare it with CREATE INDEX {index} ON {view} (...)"
+    text = f"output connector '{endpoint_name}' names '{index}' as its index, {error}"
+    raise config_error(code, text, endpoint_name=endpoint_name, index_name=index)
 
 
 def open_all(connectors: Sequence[tuple[str, InputConnector | OutputConnector]], parallel: int) -> None:
@@ -135,13 +138,18 @@ def _build_input(
     return BuiltInput(name, relation.name, config, connector, parser)
 
 
-def _build_output(name: str, relation: Relation, source: Mapping[str, Any], references: References) -> BuiltOutput:
+def _build_output(
+    program: Program, name: str, relation: Relation, source: Mapping[str, Any], references: References
+) -> BuiltOutput:
     config = parse_connector_config(name, source, output=True)
+    if config.index is not None:
+        _check_index(program, relation.name, name, config.index)
     connector = build_output(name, dict(config.transport), relation, references)
     check_format(name, connector, config.format_name)
     if config.format_name is None:
         raise _transport_error(name, f"transport '{connector.name}' is not supported without a format")
-    encoder = build_encoder(config.format_name, references.resolve(config.format_config, name), relation, name)
+    options = references.resolve(config.format_config, name)
+    encoder = build_encoder(config.format_name, options, relation, name, indexed=config.index is not None)
     return BuiltOutput(name, relation.name, config, connector, encoder)
 
 

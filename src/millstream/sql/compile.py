@@ -30,7 +30,6 @@ from millstream.sql.statements import (
     other,
     settings,
 )
-from millstream.sql.statements.create_index import check_indexed_connectors
 from millstream.sql.statements.create_table import check_foreign_keys
 from millstream.sql.statements.create_view import check_emit_final
 from millstream.sql.statements.lateness import check_view_lateness
@@ -82,7 +81,6 @@ def compile_program(text: str, materialize_all: bool = False, udf: Library = NO_
         if isinstance(statement, CreateTable):
             _guarded(check_foreign_keys, statement, context)
     check_view_lateness([statement for statement in compiled if isinstance(statement, ViewLateness)], context)
-    check_indexed_connectors(context)
     if context.catalog.recursive and not context.failed:
         resolve_recursion(context)
     program = None if context.failed else _program(context, materialize_all)

@@ -28,6 +28,12 @@ _FORMATS = ("json", "csv", "avro", "parquet", "raw")
 _OTHERS = ("name", "transport", "format", "index", "labels", "start_after", "preprocessor", "postprocessor",
            "skip_unused_columns")  # fmt: skip
 _FLAGS = ("paused", "enable_output_buffer", "send_snapshot", "soft_delete")
+#: What connectors of the other kind of relation ignore. `soft_delete` and processors are refused there.
+_INERT = {
+    "table": ("index", "send_snapshot", "enable_output_buffer", "max_output_buffer_time_millis",
+              "max_output_buffer_size_records"),
+    "view": ("paused", "labels", "start_after", "max_batch_size", "max_worker_batch_size", "max_queued_bytes"),
+}  # fmt: skip
 
 
 def parse_connectors(
@@ -110,10 +116,10 @@ class _Parser:
 
     def _complete(self, entry: dict[str, Any]) -> dict[str, Any]:
         """The configuration with every default, in the API's order (api.md §11.3)."""
-        self._warn_of_unknown_keys(entry)
+        self._warn_of_useless_keys(entry)
         for key in _COUNTS:
             count = entry.get(key)
-            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+            if count is not None and (type(count) is not int or not 0 <= count <= _U64_MAX):
                 self._bad_json(f"invalid value for '{key}': {json.dumps(count)}, expected an unsigned integer")
         for key in _FLAGS:
             if not isinstance(entry.get(key, False), bool):
@@ -143,7 +149,7 @@ class _Parser:
                 config[key] = True
         return config
 
-    def _warn_of_unknown_keys(self, entry: dict[str, Any]) -> None:
+    def _warn_of_useless_keys(self, entry: dict[str, Any]) -> None:
         known = (*_OTHERS, *_COUNTS, *_FLAGS)
         for key in entry.keys() - set(known):
             near = difflib.get_close_matches(key, known, 1)
@@ -151,6 +157,15 @@ class _Parser:
             shown = entry.get("name") or "<unnamed>"
             text = f"Connector '{shown}' of {self.kind} '{self.relation}' has the unknown property '{key}'{hint}"
             self.context.warn("Invalid configuration", text, self.value.value_span)
+        for key in _INERT[self.kind]:
+            if entry.get(key) not in (None, False, []):
+                direction = "input" if self.kind == "table" else "output"
+                shown = entry.get("name") or "<unnamed>"
+                text = (
+                    f"Property '{key}' of connector '{shown}' of {self.kind} '{self.relation}' has no effect "
+                    f"on an {direction} connector"
+                )
+                self.context.warn("Invalid configuration", text, self.value.value_span)
 
     def _transport(self, entry: dict[str, Any]) -> dict[str, Any]:
         transport = entry.get("transport")

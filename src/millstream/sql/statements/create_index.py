@@ -5,7 +5,7 @@ from __future__ import annotations
 from millstream.plan.nodes import Schema
 from millstream.plan.program import Index
 from millstream.sql.context import Context
-from millstream.sql.messages import Poisoned, SqlError, not_yet
+from millstream.sql.messages import Poisoned, SqlError
 from millstream.sql.statements.registry import compiles
 from millstream.sql.syntax import CreateIndex
 from millstream.types import Kind, SqlType
@@ -58,14 +58,3 @@ def _shown(sql_type: SqlType) -> str:
     if sql_type.kind is Kind.ARRAY and sql_type.component is not None:
         return f"{_shown(sql_type.component)} ARRAY"
     return "INT" if sql_type.kind is Kind.INTEGER else sql_type.sql()
-
-
-def check_indexed_connectors(context: Context) -> None:
-    """Refuses connectors that want the keys of an index, which are not built. Unknown indexes are found when the
-    pipeline starts."""
-    for view in context.catalog.views.values():
-        for endpoint, config in view.connectors.items():
-            index = context.catalog.indexes.get(config.get("index") or "")
-            if index is not None and index.view == view.name:
-                what = f"Connector '{endpoint}' with index '{index.name}'"
-                context.report(not_yet(what, view.properties["connectors"].value_span))
