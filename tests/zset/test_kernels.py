@@ -159,6 +159,18 @@ def test_group_table_agrees_with_a_dict_through_growth_and_release() -> None:
         assert found == [model.known.get(pair, -1) for pair in zip(h1.tolist(), h2.tolist(), strict=True)]
 
 
+def test_group_table_agrees_with_a_dict_over_large_batches() -> None:
+    random = np.random.default_rng(6)
+    table, model = GroupTable(), reference.GroupTable()
+    # Few groups in many rows, then many new ones in a batch, more than there is room for in one part.
+    for distinct, count in ((10, 70_000), (1 << 40, 60_000), (1 << 40, 90_000), (5, 200_000)):
+        h1 = random.integers(0, distinct, count).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        h2 = h1 ^ np.uint64(7)
+        assert table.slots(h1, h2).tolist() == model.slots(h1, h2)
+        assert table.num_groups == len(model.known)
+    assert table.nbytes < 120 * table.num_groups
+
+
 def test_group_table_gives_equal_pairs_of_one_call_the_same_slot() -> None:
     pair = np.array([7, 8, 7], np.uint64)
     assert GroupTable().slots(pair, pair).tolist() == [0, 1, 0]

@@ -58,7 +58,7 @@ class SlotIndex:
 
     @property
     def nbytes(self) -> int:
-        """Estimated bytes: two hashes and a cell, in a table at most half full, and the marks."""
+        """Estimated bytes: two hashes and a cell, in a table half full on average, and the marks."""
         return 56 * self._table.size + self._mark.nbytes
 
     def touch(self, columns: Sequence[pa.Array], num_rows: int) -> Touched:

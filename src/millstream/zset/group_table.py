@@ -3,11 +3,11 @@
 A trace keeps every row; a sum per group needs one number. Such state lives in plain arrays, and a group table says
 which element of them belongs to which group. Groups are identified by a pair of independent 64-bit hashes.
 
-It is an open-addressing hash table with linear probing, at most half full. A cell is two words: the first hash, and
-the upper half of the second one with slot + 1 in its lower half, so an empty cell has 0 there. Almost every look-up is
-decided in one cache line; the pairs, which are held per slot too, confirm it. Growing reads cells from first to last
-and writes them to two places that ascend as well. Releasing moves the following cells back, so there are no tombstones.
-It is mutable and belongs to one thread.
+It is an open-addressing hash table with linear probing, at most two thirds full. A cell is two words: the first hash,
+and the upper half of the second one with slot + 1 in its lower half, so an empty cell has 0 there. Almost every look-
+up is decided in one cache line; the pairs, which are held per slot too, confirm it. Growing reads cells from first to
+last and writes them to two places that ascend as well. Releasing moves the following cells back, so there are no
+tombstones. It is mutable and belongs to one thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from millstream.zset.words import ZERO, kernel, prefetch
 
 Slots = npt.NDArray[np.int64]
 
-_SMALLEST_CAPACITY = 64
+_SMALLEST_CELLS = 128
+# Up to so many groups there is room for a whole batch, however few groups it has; from then on a table only grows when
+# it is full but for a part of 1/8.
+_ROOM = 1 << 16
+_LEAST_ROOM = 8
 # A cell's second word holds a slot in its lower half, so there are fewer slots than this.
 _MAX_CAPACITY = 1 << 31
 _LOW = np.uint64(0xFFFFFFFF)
@@ -35,10 +39,10 @@ class GroupTable:
     """A mutable map from hash pairs to slots 0 .. size - 1."""
 
     def __init__(self) -> None:
-        self._cells = np.zeros((2 * _SMALLEST_CAPACITY, 2), np.uint64)
-        self._pairs = np.empty((_SMALLEST_CAPACITY, 2), np.uint64)
+        self._cells = np.zeros((_SMALLEST_CELLS, 2), np.uint64)
+        self._pairs = np.empty((_capacity(_SMALLEST_CELLS), 2), np.uint64)
         # Released slots, a stack: the first _counts[1] elements. _counts[0] is the size.
-        self._free = np.empty(_SMALLEST_CAPACITY, np.int64)
+        self._free = np.empty(_capacity(_SMALLEST_CELLS), np.int64)
         self._counts = np.zeros(2, np.int64)
 
     @property
@@ -61,11 +65,24 @@ class GroupTable:
 
         Amortised O(pairs).
         """
-        needed = self.num_groups + len(h1)
-        if needed > len(self._pairs):
-            # Most of the pairs may be known already; then the growth is by a factor that is paid once.
-            self._grow(needed)
-        return insert_slots(self._cells, self._pairs, self._free, self._counts, h1, h2)
+        count = len(h1)
+        if self.num_groups + count > len(self._pairs):
+            self._grow(min(self.num_groups + count, _ROOM))
+        if self.num_groups + count <= len(self._pairs):
+            return insert_slots(self._cells, self._pairs, self._free, self._counts, h1, h2)
+        # Most of the pairs may be known already: they come in parts, and the table grows when it must.
+        slots = np.empty(count, np.int64)
+        start = 0
+        while start < count:
+            room = len(self._pairs) - self.num_groups
+            if room < min(count - start, len(self._pairs) // _LEAST_ROOM):
+                self._grow(len(self._pairs) + 1)
+                continue
+            end = min(count, start + room)
+            part = insert_slots(self._cells, self._pairs, self._free, self._counts, h1[start:end], h2[start:end])
+            slots[start:end] = part
+            start = end
+        return slots
 
     def find(self, h1: Hashes, h2: Hashes) -> Slots:
         """The slot of every pair, -1 for those not in the table. O(pairs)."""
@@ -76,18 +93,26 @@ class GroupTable:
         release_slots(self._cells, self._pairs, self._free, self._counts, slots)
 
     def _grow(self, needed: int) -> None:
-        capacity = _SMALLEST_CAPACITY
-        while capacity < needed:
-            capacity *= 2
+        size_of_cells = len(self._cells)
+        if needed <= _capacity(size_of_cells):
+            return
+        while _capacity(size_of_cells) < needed:
+            size_of_cells *= 2
+        capacity = _capacity(size_of_cells)
         assert capacity <= _MAX_CAPACITY, "more groups than a table holds"
         size, released = self._counts.tolist()
         pairs = np.empty((capacity, 2), np.uint64)
         pairs[:size] = self._pairs[:size]
         free = np.empty(capacity, np.int64)
         free[:released] = self._free[:released]
-        cells = np.zeros((2 * capacity, 2), np.uint64)
+        cells = np.zeros((size_of_cells, 2), np.uint64)
         move_cells(self._cells, cells)
         self._cells, self._pairs, self._free = cells, pairs, free
+
+
+def _capacity(num_cells: int) -> int:
+    """The number of groups for so many cells."""
+    return 2 * num_cells // 3
 
 
 @kernel
