@@ -8,7 +8,7 @@ from millstream.plan.explain import explain
 from millstream.sql.compile import compile_program
 
 TABLES = """
-CREATE TABLE t (id INT NOT NULL, k INT, v INT, a INT ARRAY);
+CREATE TABLE t (id INT NOT NULL, k INT, v INT, a INT ARRAY, ts TIMESTAMP);
 DECLARE RECURSIVE VIEW r (id INT);
 CREATE VIEW r AS SELECT k AS id FROM t UNION SELECT t.v AS id FROM r JOIN t ON r.id = t.k;
 """
@@ -29,6 +29,10 @@ CREATE VIEW r AS SELECT k AS id FROM t UNION SELECT t.v AS id FROM r JOIN t ON r
         (
             "SELECT t.id, u.v FROM t LEFT ASOF JOIN t AS u MATCH_CONDITION (t.v >= u.v) ON t.k = u.k",
             "AsofJoin v >= v on k = k",
+        ),
+        (
+            "SELECT id, window_end FROM TABLE(SESSION(TABLE t, DESCRIPTOR(ts), DESCRIPTOR(k), INTERVAL 1 SECOND))",
+            "Session per (k) ts gap 1000000",
         ),
         (
             "SELECT id FROM t QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) <= 3",

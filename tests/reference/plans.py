@@ -126,6 +126,8 @@ def evaluate(plan: nodes.Plan, tables: Mapping[str, Bag]) -> Bag:
             for row, count in inputs[0].items():
                 for window in _windows(plan, row[plan.time_column]):
                     result[row + window] += count
+        case nodes.Session():
+            result = _sessions(plan, inputs[0])
         case nodes.Unnest():
             for row, count in inputs[0].items():
                 for element in _elements(plan, row[plan.column]):
@@ -325,6 +327,25 @@ def _windows(plan: nodes.Hop, time: int | None) -> Iterable[Row]:
     for _ in range(-(-plan.size_us // plan.slide_us)):
         yield (start, start + plan.size_us)
         start += plan.slide_us
+
+
+def _sessions(plan: nodes.Session, bag: Bag) -> Bag:
+    result: Bag = Counter()
+    partitions: dict[Row, list[Row]] = defaultdict(list)
+    for row, count in bag.items():
+        if count > 0:
+            partitions[tuple(row[p] for p in plan.partition)].append(row)
+    for rows in partitions.values():
+        rows.sort(key=lambda row: row[plan.time_column])
+        session: list[Row] = []
+        for row, following in zip(rows, [*rows[1:], None], strict=True):
+            session.append(row)
+            if following is None or following[plan.time_column] - row[plan.time_column] >= plan.gap:
+                bounds = (session[0][plan.time_column], row[plan.time_column])
+                for member in session:
+                    result[tuple(member[k] for k in plan.kept) + bounds] += bag[member]
+                session = []
+    return result
 
 
 def _elements(plan: nodes.Unnest, collection: tuple[Any, ...] | None) -> Iterable[Row]:

@@ -29,6 +29,7 @@ from millstream.operators.lateness import Lateness, LatenessOperator
 from millstream.operators.ordering import Variants, variants_of
 from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
+from millstream.operators.session import SessionOperator
 from millstream.operators.set_operations import SetOperator
 from millstream.operators.temporal import TemporalOperator
 from millstream.operators.topk import TopKOperator
@@ -51,6 +52,7 @@ from millstream.plan.nodes import (
     Project,
     Recursive,
     Scan,
+    Session,
     TopK,
     UnionAll,
     Unnest,
@@ -339,6 +341,15 @@ class _Builder:
                     seeds,
                     _variants(plan.right),
                 ),
+                floors=found.bounds,
+            )
+        if isinstance(plan, Session):
+            parameters = (plan.partition, plan.time_column, plan.gap, plan.kept)
+            return self._node(
+                "session",
+                parameters,
+                inputs,
+                lambda: SessionOperator(_types(plan.input), *parameters, seeds, found.columns, found.ordered),
                 floors=found.bounds,
             )
         if isinstance(plan, Window):

@@ -14,6 +14,7 @@ from millstream.plan.nodes import (
     Intersect,
     Join,
     Plan,
+    Session,
     TopK,
     Window,
 )
@@ -24,7 +25,8 @@ from millstream.plan.waterlines import Columns, Waterlines, least
 @dataclass(frozen=True, slots=True)
 class Floored:
     """`columns`: what the operator is made with; `bounds`: the floors that it is told, as waterlines; for windows the
-    `reach` of functions with the last floor, for limits whether that is of the first order key."""
+    `reach` of functions with the last floor, for limits whether that is of the first order key, for sessions of the
+    time."""
 
     columns: tuple[int, ...] = ()
     bounds: tuple[Expression | None, ...] = ()
@@ -51,6 +53,11 @@ def floored(plan: Plan, waterlines: Waterlines | None) -> Floored:
     if isinstance(plan, Aggregate):
         known = waterlines.columns(plan.input)
         return _chosen({i: known[g] for i, g in enumerate(plan.group) if g in known}, range(len(plan.group)))
+    if isinstance(plan, Session):
+        known = waterlines.columns(plan.input)
+        found = _chosen(known, plan.partition)
+        time = known.get(plan.time_column)
+        return found if time is None else Floored(found.columns, (*found.bounds, time), ordered=True)
     if isinstance(plan, Window):
         return _of_window(plan, waterlines)
     assert isinstance(plan, TopK), plan

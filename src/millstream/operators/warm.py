@@ -8,6 +8,7 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.distinct import DistinctOperator
+from millstream.operators.session import SessionOperator
 from millstream.operators.topk import TopKOperator
 from millstream.plan.nodes import AggregateCall, SortKey
 from millstream.types.sql_type import BIGINT, DOUBLE, INTEGER
@@ -31,6 +32,7 @@ def warm_up() -> None:
     for operator in (
         AggregateOperator(types, (0,), calls, False, DEFAULT_SEEDS),
         DistinctOperator(DEFAULT_SEEDS),
+        SessionOperator(types, (1,), 0, 1, (1,), DEFAULT_SEEDS),
         TopKOperator(types, (0,), (SortKey(0, False, False),), 1, 0, False, DEFAULT_SEEDS),
     ):
         for weight in (1, -1):

@@ -29,6 +29,7 @@ from millstream.plan.nodes import (
     Plan,
     Project,
     Schema,
+    Session,
     SortKey,
     TopK,
     UnionAll,
@@ -147,6 +148,16 @@ class Dependent:
         moved = plan.time_column + self.count
         return replace(plan, schema=self.front + plan.schema, input=self.rewrite(plan.input), time_column=moved)
 
+    def session(self, plan: Session) -> Plan:
+        return replace(
+            plan,
+            schema=self.front + plan.schema,
+            input=self.rewrite(plan.input),
+            partition=self._all() + self._moved(plan.partition),
+            time_column=plan.time_column + self.count,
+            kept=self._all() + self._moved(plan.kept),
+        )
+
     def unnest(self, plan: Unnest) -> Plan:
         return replace(
             plan,
@@ -233,6 +244,7 @@ _HANDLERS: dict[type[Plan], Callable[[Dependent, Any], Plan]] = {
     TopK: Dependent.top_k,
     Window: Dependent.window,
     Hop: Dependent.hop,
+    Session: Dependent.session,
     Unnest: Dependent.unnest,
     Aggregate: Dependent.aggregate,
     Join: Dependent.join,

@@ -21,6 +21,7 @@ from millstream.plan.nodes import (
     Recursive,
     Scan,
     Schema,
+    Session,
     SortKey,
     TopK,
     Unnest,
@@ -74,6 +75,9 @@ def describe(plan: Plan) -> str:
         return _top_k(plan)
     if isinstance(plan, Hop):
         return f"Hop {plan.input.schema[plan.time_column].name} slide {plan.slide_us} us, size {plan.size_us} us"
+    if isinstance(plan, Session):
+        schema = plan.input.schema
+        return f"Session{_partitions(schema, plan.partition, ())} {schema[plan.time_column].name} gap {plan.gap}"
     if isinstance(plan, Unnest):
         return f"Unnest {plan.input.schema[plan.column].name}{' with ordinality' if plan.ordinality else ''}"
     if isinstance(plan, Window):

@@ -254,6 +254,23 @@ class Hop(Plan):
 
 
 @dataclass(frozen=True)
+class Session(Plan):
+    """SESSION table function: rows with equal `partition` columns, each less than `gap` from the next in `time_column`,
+    which is not NULL, form a session. The gap is in the unit of the time's Arrow type. Output: the columns `kept` of
+    input, then the first and the last time of the row's session."""
+
+    input: Plan
+    partition: tuple[int, ...]
+    time_column: int
+    gap: int
+    kept: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
 class Unnest(Plan):
     """UNNEST of the array or map `column` of input: each row once per element. Output: the columns `kept` of input,
     then the element (its fields if it is a struct; key and value of a map), then, with `ordinality`, its position from

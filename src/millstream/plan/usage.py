@@ -14,6 +14,7 @@ from millstream.plan.nodes import (
     Plan,
     Project,
     Scan,
+    Session,
     UnionAll,
     Unnest,
 )
@@ -51,6 +52,9 @@ def input_columns(plan: Plan, wanted: set[int]) -> tuple[set[int], ...]:
         return tuple(set(wanted) for _ in plan.operands)
     if isinstance(plan, Hop):
         return ({i for i in wanted if i < len(plan.input.schema)} | {plan.time_column},)
+    if isinstance(plan, Session):
+        kept = {plan.kept[i] for i in wanted if i < len(plan.kept)}
+        return (kept | set(plan.partition) | {plan.time_column},)
     if isinstance(plan, AsofJoin):
         # all columns of right decide between rows of the same time
         width = len(plan.left.schema)

@@ -31,6 +31,7 @@ from millstream.plan.nodes import (
     Project,
     Scan,
     Schema,
+    Session,
     TopK,
     UnionAll,
     Unnest,
@@ -123,6 +124,8 @@ class Waterlines:
             return {p: bound for p, bound in self.columns(plan.input).items() if p in plan.partition}
         if isinstance(plan, Unnest):
             return _chosen(self.columns(plan.input), plan.kept)
+        if isinstance(plan, Session):
+            return self._of_session(plan)
         if isinstance(plan, Hop):
             return self._of_hop(plan)
         return {}
@@ -182,6 +185,16 @@ class Waterlines:
             moved = _earlier(columns[reach.column], reach.changes)
             if moved is not None:
                 found[reach.column] = moved
+        return found
+
+    def _of_session(self, plan: Session) -> Columns:
+        """Sessions change, also when a row of theirs goes, only if they end later than a gap before the waterline."""
+        columns = self.columns(plan.input)
+        found = {i: columns[c] for i, c in enumerate(plan.kept) if c in columns and c in plan.partition}
+        time = columns.get(plan.time_column)
+        end = None if time is None else _earlier(time, plan.gap)
+        if end is not None:
+            found[len(plan.kept) + 1] = end
         return found
 
     def _of_hop(self, plan: Hop) -> Columns:

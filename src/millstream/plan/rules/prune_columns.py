@@ -10,7 +10,19 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from millstream.expressions.nodes import ColumnRef, remap_columns
-from millstream.plan.nodes import Aggregate, Filter, Hop, Join, Plan, Project, UnionAll, Unnest, Values, Window
+from millstream.plan.nodes import (
+    Aggregate,
+    Filter,
+    Hop,
+    Join,
+    Plan,
+    Project,
+    Session,
+    UnionAll,
+    Unnest,
+    Values,
+    Window,
+)
 from millstream.plan.usage import input_columns
 from millstream.plan.walk import with_inputs
 from millstream.types import Kind
@@ -59,6 +71,8 @@ def _pruned(plan: Plan, wanted: set[int]) -> _Pruned:
         return UnionAll(schema, operands), _places(order)
     if isinstance(plan, Hop):
         return _hop(plan, wanted)
+    if isinstance(plan, Session):
+        return _session(plan, wanted)
     if isinstance(plan, Unnest):
         return _unnest(plan, wanted)
     if isinstance(plan, Window):
@@ -125,6 +139,24 @@ def _hop(plan: Hop, wanted: set[int]) -> _Pruned:
     schema = (*(plan.schema[i] for i in order), *plan.schema[width:])
     places = {**at, width: len(order), width + 1: len(order) + 1}
     return replace(plan, schema=schema, input=exactly(plan.input, order), time_column=at[plan.time_column]), places
+
+
+def _session(plan: Session, wanted: set[int]) -> _Pruned:
+    """Where only columns of the key are left, the operator works by sessions, not by rows."""
+    width = len(plan.kept)
+    kept = [i for i in range(width) if i in wanted]
+    order = sorted(input_columns(plan, wanted)[0])
+    at = _places(order)
+    places = {**_places(kept), width: len(kept), width + 1: len(kept) + 1}
+    pruned = replace(
+        plan,
+        schema=tuple(plan.schema[i] for i in places),
+        input=exactly(plan.input, order),
+        partition=tuple(at[p] for p in plan.partition),
+        time_column=at[plan.time_column],
+        kept=tuple(at[plan.kept[i]] for i in kept),
+    )
+    return pruned, places
 
 
 def _unnest(plan: Unnest, wanted: set[int]) -> _Pruned:

@@ -30,6 +30,7 @@ from millstream.plan.nodes import (
     JoinKind,
     Plan,
     Project,
+    Session,
     TopK,
     UnionAll,
     Unnest,
@@ -91,6 +92,8 @@ def _passes(plan: Plan, condition: Expression) -> bool:
         return max(used) < len(plan.group)
     if isinstance(plan, TopK | Window):
         return used <= set(plan.partition)
+    if isinstance(plan, Session):
+        return max(used) < len(plan.kept) and {plan.kept[i] for i in used} <= set(plan.partition)
     if isinstance(plan, Unnest):
         return max(used) < len(plan.kept)
     if isinstance(plan, Hop):
@@ -101,7 +104,7 @@ def _passes(plan: Plan, condition: Expression) -> bool:
 def _into_inputs(plan: Plan, conditions: list[Expression]) -> Plan:
     if isinstance(plan, Aggregate):
         conditions = [remap_columns(c, dict(enumerate(plan.group))) for c in conditions]
-    if isinstance(plan, Unnest):
+    if isinstance(plan, Unnest | Session):
         conditions = [remap_columns(c, dict(enumerate(plan.kept))) for c in conditions]
     return with_inputs(plan, [_filtered(child, conditions) for child in plan.inputs])
 

@@ -1,0 +1,250 @@
+"""The numba kernels of ordered runs: building, merging, finding islands of rows and reading them in order.
+
+The entries of a run are lines of a uint64 matrix: two hashes of the partition, the words of its place in there, and the
+hash of the row. Runs are sorted by whole lines. Kernels that look at several runs get an `index` with a line for each:
+the address of its matrix, its number of entries, the address of its weights. Sources are as in zset/kernels.py.
+
+An *island* is a piece of one partition: for each run the entries starts[k, r] .. ends[k, r] (exclusive).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from millstream.zset.columns import SOURCE_SHIFT
+from millstream.zset.words import kernel, load64
+
+# What an index tells about a run.
+MATRIX, COUNT, WEIGHTS = range(3)
+# The column of the first word of a place.
+PLACE = 2
+
+
+@kernel
+def _compare(a: Any, i: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
+    """Negative, 0 or positive as the first `length` words of line i at address a are below those of line j at b, equal
+    or above."""
+    for c in range(length):
+        x = load64(a, (i * width + c) * 8)
+        y = load64(b, (j * width + c) * 8)
+        if x != y:
+            return -1 if x < y else 1
+    return 0
+
+
+@kernel
+def _word(address: Any, i: Any, column: Any, width: Any) -> Any:
+    return load64(address, (i * width + column) * 8)
+
+
+@kernel
+def _first_from(a: Any, count: Any, start: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
+    """The first line of a, from `start` on, whose first `length` words are not below those of line j at b. O(log of how
+    far it is)."""
+    if start >= count or _compare(a, start, b, j, length, width) >= 0:
+        return start
+    low, step = start, np.int64(1)
+    while low + step < count and _compare(a, low + step, b, j, length, width) < 0:
+        low += step
+        step *= 2
+    high = min(low + step, count)
+    # Line `low` is below; `high` is not, or is the end.
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if _compare(a, middle, b, j, length, width) < 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@kernel
+def compact(lines: Any, order: Any, weights: Any) -> Any:
+    """Equal lines, which are neighbours in `order`, merged, those without weight left out: (a position of each line
+    that remains, the lines, their weights). O(rows)."""
+    count, width = lines.shape
+    positions = np.empty(count, np.int64)
+    kept = np.empty((count, width), np.uint64)
+    totals = np.empty(count, np.int64)
+    found = 0
+    i = 0
+    while i < count:
+        first = order[i]
+        total = np.int64(0)
+        same = True
+        while same:
+            total += weights[order[i]]
+            i += 1
+            same = i < count
+            if same:
+                for c in range(width):
+                    if lines[order[i], c] != lines[first, c]:
+                        same = False
+        if total != 0:
+            positions[found] = first
+            totals[found] = total
+            for c in range(width):
+                kept[found, c] = lines[first, c]
+            found += 1
+    return positions[:found].copy(), kept[:found].copy(), totals[:found].copy()
+
+
+@kernel
+def merge_lines(a: Any, weights_a: Any, b: Any, weights_b: Any) -> Any:
+    """Two runs as one, opposite weights cancelled: (sources, lines, weights). O(rows)."""
+    count_a, width = a.shape
+    count_b = len(b)
+    sources = np.empty(count_a + count_b, np.int64)
+    lines = np.empty((count_a + count_b, width), np.uint64)
+    weights = np.empty(count_a + count_b, np.int64)
+    found = i = j = 0
+    while i < count_a or j < count_b:
+        side = -1 if j >= count_b else (1 if i >= count_a else 0)
+        if side == 0:
+            for c in range(width):
+                if a[i, c] != b[j, c]:
+                    side = -1 if a[i, c] < b[j, c] else 1
+                    break
+        weight = np.int64(0)
+        if side <= 0:
+            weight += weights_a[i]
+        if side >= 0:
+            weight += weights_b[j]
+        if weight != 0:
+            sources[found] = i if side <= 0 else j | (np.int64(1) << SOURCE_SHIFT)
+            weights[found] = weight
+            for c in range(width):
+                lines[found, c] = a[i, c] if side <= 0 else b[j, c]
+            found += 1
+        if side <= 0:
+            i += 1
+        if side >= 0:
+            j += 1
+    return sources[:found].copy(), lines[:found].copy(), weights[:found].copy()
+
+
+@kernel
+def touched_sessions(index: Any, width: Any, gap: Any) -> Any:
+    """The islands (starts, ends) of rows that are less than `gap` from the next one, in their only word, and that the
+    entries of the last run touch. Entries count whatever their weights: an island may be several sessions.
+    O(islands x runs x log rows + rows of islands)."""
+    num_runs = len(index)
+    last = num_runs - 1
+    delta, count = index[last, MATRIX], index[last, COUNT]
+    starts = np.empty((count, num_runs), np.int64)
+    ends = np.empty((count, num_runs), np.int64)
+    positions = np.zeros(num_runs, np.int64)
+    found = 0
+    while positions[last] < count:
+        entry = positions[last]
+        low = high = _word(delta, entry, PLACE, width)
+        for r in range(num_runs):
+            start = positions[r]
+            if r != last:
+                start = _first_from(index[r, MATRIX], index[r, COUNT], start, delta, entry, PLACE + 1, width)
+            starts[found, r] = ends[found, r] = start
+        moved = True
+        while moved:
+            moved = False
+            for r in range(num_runs):
+                address = index[r, MATRIX]
+                i = starts[found, r]
+                while i > 0 and _compare(address, i - 1, delta, entry, PLACE, width) == 0:
+                    place = _word(address, i - 1, PLACE, width)
+                    if place < low:
+                        if low - place >= gap:
+                            break
+                        low = place
+                        moved = True
+                    i -= 1
+                starts[found, r] = i
+                i = ends[found, r]
+                while i < index[r, COUNT] and _compare(address, i, delta, entry, PLACE, width) == 0:
+                    place = _word(address, i, PLACE, width)
+                    if place > high:
+                        if place - high >= gap:
+                            break
+                        high = place
+                        moved = True
+                    i += 1
+                ends[found, r] = i
+        for r in range(num_runs):
+            positions[r] = ends[found, r]
+        found += 1
+    return starts[:found].copy(), ends[:found].copy()
+
+
+@kernel
+def read_islands(index: Any, starts: Any, ends: Any, width: Any) -> Any:
+    """The rows of islands, island by island, in the order of their lines: (source of each row, its island, the first
+    word of its place, its weight in all runs but the last, its weight in the last). O(rows x runs)."""
+    num_runs = len(index)
+    total = np.int64(0)
+    for k in range(len(starts)):
+        for r in range(num_runs):
+            total += ends[k, r] - starts[k, r]
+    sources = np.empty(total, np.int64)
+    islands = np.empty(total, np.int64)
+    places = np.empty(total, np.uint64)
+    before = np.empty(total, np.int64)
+    change = np.empty(total, np.int64)
+    heads = np.empty(num_runs, np.int64)
+    found = 0
+    for k in range(len(starts)):
+        for r in range(num_runs):
+            heads[r] = starts[k, r]
+        while True:
+            best = -1
+            for r in range(num_runs):
+                if heads[r] < ends[k, r] and (
+                    best < 0 or _compare(index[r, MATRIX], heads[r], index[best, MATRIX], heads[best], width, width) < 0
+                ):
+                    best = r
+            if best < 0:
+                break
+            address, at = index[best, MATRIX], heads[best]
+            sources[found] = at | (np.int64(best) << SOURCE_SHIFT)
+            islands[found] = k
+            places[found] = _word(address, at, PLACE, width)
+            before[found] = change[found] = 0
+            for r in range(best, num_runs):
+                i = heads[r]
+                if i < ends[k, r] and _compare(index[r, MATRIX], i, address, at, width, width) == 0:
+                    weight = np.int64(load64(index[r, WEIGHTS], i * 8))
+                    if r == num_runs - 1:
+                        change[found] += weight
+                    else:
+                        before[found] += weight
+                    heads[r] += 1
+            found += 1
+    return sources[:found], islands[:found], places[:found], before[:found], change[:found]
+
+
+@kernel
+def session_bounds(islands: Any, places: Any, weights: Any, gap: Any) -> Any:
+    """For rows of islands in order, those of positive weight being there, the first and the last place of the session
+    of each: (first, last, position of the first row); arbitrary for rows that are not there. O(rows)."""
+    count = len(islands)
+    first = np.empty(count, np.uint64)
+    last = np.empty(count, np.uint64)
+    leaders = np.full(count, -1, np.int64)
+    previous = -1
+    for i in range(count):
+        if weights[i] <= 0:
+            continue
+        if previous >= 0 and islands[previous] == islands[i] and places[i] - places[previous] < gap:
+            leaders[i] = leaders[previous]
+        else:
+            leaders[i] = i
+        first[i] = places[leaders[i]]
+        previous = i
+    following = -1
+    for i in range(count - 1, -1, -1):
+        if weights[i] <= 0:
+            continue
+        same = following >= 0 and leaders[following] == leaders[i]
+        last[i] = last[following] if same else places[i]
+        following = i
+    return first, last, leaders
