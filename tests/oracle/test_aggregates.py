@@ -31,10 +31,13 @@ NUMBERS: dict[str, Sequence[Any]] = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), (-7, -2, 0, 1, 3, 8)),
     **dict.fromkeys(("TINYINT UNSIGNED", "SMALLINT UNSIGNED", "INT UNSIGNED", "BIGINT UNSIGNED"), (0, 1, 2, 3, 8, 11)),
     "DECIMAL(10, 2)": [Decimal(n).scaleb(-2) for n in (-350, -101, 0, 1, 250, 999)],
+    "DECIMAL(20, 9)": [Decimal(n).scaleb(-9) for n in (-35_000_000_001, -1, 0, 7, 25_000_000_003)],
     "DECIMAL(38, 10)": [Decimal(n).scaleb(-10) for n in (-35_000_000_001, -1, 0, 7, 25_000_000_003)],
     **dict.fromkeys(("REAL", "DOUBLE"), (-2.5, -0.25, 0.0, 1.0, 3.75, 8.0)),
 }
 _DAY = datetime.datetime(2020, 2, 28, 12)
+#: In the order of sql.md §4.3, which is not that of the texts.
+VARIANTS = ["null", "false", "true", "-3", "9", "10", "1.5", '"b"', '"z"', "[2]", "[2,null]", "[10]", '{"k":1}']
 OTHERS: dict[str, Sequence[Any]] = {
     "VARCHAR": ["", "a", "ab", "b", "é"], "CHAR(2)": ["a ", "ab", "b "], "BOOLEAN": [False, True],
     "DATE": [datetime.date(1, 1, 1), datetime.date(1970, 1, 1), datetime.date(9999, 12, 31)],
@@ -43,14 +46,19 @@ OTHERS: dict[str, Sequence[Any]] = {
     "TIMESTAMP WITH TIME ZONE": [_DAY.replace(tzinfo=datetime.UTC), _DAY.replace(year=1900, tzinfo=datetime.UTC)],
     "UUID": [bytes(15) + b"\1", b"\1" + bytes(15), b"\xff" * 16], "VARBINARY": [b"", b"\0", b"\0\1", b"\xff"],
     "INT ARRAY": [[], [1], [1, 2], [2]], "MAP<VARCHAR, INT>": [[], [("a", 1)], [("a", 1), ("b", 2)], [("b", 0)]],
+    "VARIANT": VARIANTS,
     "ROW(f INT, g VARCHAR)": [{"f": 1, "g": "a"}, {"f": 1, "g": "b"}, {"f": 2, "g": ""}],
 }  # fmt: skip
+
+_PLACES = {text: place for place, text in enumerate(VARIANTS)}
 
 
 def key(value: Any) -> Any:
     """A value as one that can be compared and put into sets."""
     if isinstance(value, dict):
         return tuple(value.values())
+    if isinstance(value, str) and value in _PLACES:
+        return (_PLACES[value],)
     return tuple(key(v) for v in value) if isinstance(value, list | tuple) else value
 
 
@@ -105,8 +113,11 @@ class Case:
                 if name.startswith("COVAR") and "UNSIGNED" in self.name:
                     continue  # a negative one has no place in the type
                 self._add(f"{name}(x, y)", only, lambda r, t, f=two: f(*_pairs(r), t))
+                self._add(f"{name}(DISTINCT x, y)", only, lambda r, t, f=two: f(*_pairs(r, True), t))
         else:
             self._add("REGR_COUNT(x, y)", only, lambda r, t: len(_pairs(r)[0]))
+            self._add("REGR_COUNT(DISTINCT x, y)", only, lambda r, t: len(_pairs(r, True)[0]))
+        self._add("ARG_MAX(DISTINCT x, y)", only, lambda r, t: extremes(r, max))
 
     def program(self) -> Program:
         chosen = ", ".join(f"{sql} AS a{i}" for i, (sql, _) in enumerate(self.columns))
@@ -150,8 +161,10 @@ def _conditions(rows: Sequence[Row], distinct: bool) -> list[bool]:
     return list(set(present)) if distinct else present
 
 
-def _pairs(rows: Sequence[Row]) -> tuple[list[Any], list[Any]]:
+def _pairs(rows: Sequence[Row], distinct: bool = False) -> tuple[list[Any], list[Any]]:
     present = [(x, y) for _, x, y, _ in rows if x is not None and y is not None]
+    if distinct:
+        present = list({(key(x), key(y)): (x, y) for x, y in present}.values())
     return [x for x, _ in present], [y for _, y in present]
 
 

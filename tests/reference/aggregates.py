@@ -38,16 +38,25 @@ def divided(numerator: Any, count: int, sql_type: SqlType, scale: int) -> Any:
 
 
 def middle_scale(sql_type: SqlType) -> int:
-    """The digits after the point that sums of products and their quotients have."""
-    return 3 * (sql_type.scale or 0) if sql_type.kind is Kind.DECIMAL else 0
+    """The digits after the point of the intermediate type, DECIMAL(3p, 3s), or (38, s * 38 / p), if 3p > 38."""
+    if sql_type.kind is not Kind.DECIMAL:
+        return 0
+    precision, scale = sql_type.precision or 38, sql_type.scale or 0
+    return 3 * scale if 3 * precision <= 38 else scale * 38 // precision
+
+
+def product(x: Any, y: Any, sql_type: SqlType) -> Any:
+    """x * y in the intermediate type."""
+    return cut(Fraction(x) * Fraction(y), middle_scale(sql_type)) if sql_type.kind is Kind.DECIMAL else x * y
 
 
 def squares(xs: Values, ys: Values, sql_type: SqlType) -> Any:
     """Σxy - ΣxΣy/n in the intermediate type."""
     with localcontext() as context:
         context.prec, context.rounding = 120, ROUND_DOWN
-        product = sum(x * y for x, y in zip(xs, ys, strict=True))
-        return product - divided(sum(xs) * sum(ys), len(xs), sql_type, middle_scale(sql_type))
+        products = sum(product(x, y, sql_type) for x, y in zip(xs, ys, strict=True))
+        both = product(sum(xs), sum(ys), sql_type)
+        return products - divided(both, len(xs), sql_type, middle_scale(sql_type))
 
 
 def spread(xs: Values, ys: Values, less: int, sql_type: SqlType) -> Any:
@@ -55,6 +64,11 @@ def spread(xs: Values, ys: Values, less: int, sql_type: SqlType) -> Any:
     if len(xs) - less <= 0:
         return None
     return divided(squares(xs, ys, sql_type), len(xs) - less, sql_type, middle_scale(sql_type))
+
+
+def regression(xs: Values, sql_type: SqlType) -> Any:
+    """n * VAR_POP in the intermediate type."""
+    return final(len(xs) * spread(xs, xs, 0, sql_type), sql_type) if xs else None
 
 
 def final(value: Any, sql_type: SqlType) -> Any:
@@ -105,8 +119,8 @@ BITS: dict[str, Callable[[Any, Any], Any]] = {
 TWO: dict[str, Callable[[Values, Values, SqlType], Any]] = {
     "COVAR_POP": lambda ys, xs, t: final(spread(ys, xs, 0, t), t),
     "COVAR_SAMP": lambda ys, xs, t: final(spread(ys, xs, 1, t), t),
-    "REGR_SXX": lambda ys, xs, t: final(squares(xs, xs, t), t) if xs else None,
-    "REGR_SYY": lambda ys, xs, t: final(squares(ys, ys, t), t) if ys else None,
+    "REGR_SXX": lambda ys, xs, t: regression(xs, t),
+    "REGR_SYY": lambda ys, xs, t: regression(ys, t),
     "REGR_COUNT": lambda ys, xs, t: len(xs),
 }
 """Aggregates of pairs of numbers, of which neither is NULL."""

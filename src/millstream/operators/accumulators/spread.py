@@ -1,10 +1,13 @@
 """VAR_*, STDDEV_*, COVAR_*, REGR_SXX and REGR_SYY: linear states n, sum x, sum y and sum x*y.
 
     variance = (sum x*y - sum x * sum y / n) / (n or n - 1)      where y is x, for variances
+    REGR_SXX, REGR_SYY = n * variance                            with the divisor n
 
-Integers divide like integers (truncating) and are exact before that. DECIMAL(p, s) sums have 2s digits after the
-point, the products divided by n 3s, and the result is truncated to s. Floats use pairs of doubles. The last arithmetic
-is done per touched group in Python integers: this is the slow part, proportional to groups and not to rows.
+Integers divide like integers (truncating) and are exact before that. DECIMAL(p, s) is computed in DECIMAL(3p, 3s), or
+where that has more than 38 digits in DECIMAL(38, s * 38 / p): each product and quotient is truncated to its scale, the
+result to s. Sums are exact beyond the digits of that type: a result that fits is never refused for the size of what it
+is made of. Floats use pairs of doubles. The last arithmetic is done per touched group in Python integers: this is the
+slow part, proportional to groups and not to rows.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from millstream.operators.accumulators.sums import add_floats
 from millstream.operators.arrays import Words, decimal_array, decimal_words, fixed_array, fixed_values
 from millstream.operators.kernels import add_wide, sum_floats, sum_weights, sum_wide
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import INTEGER_BITS
+from millstream.types.sql_type import INTEGER_BITS, MAX_DECIMAL_PRECISION
 
 _SIGN = np.uint64(63)
 SPREADS = {
@@ -45,6 +48,16 @@ def _integers(words: State) -> list[int]:
     return [v - (1 << 192) if v >> 191 else v for v in values]
 
 
+def middle_scale(sql_type: SqlType) -> int:
+    """The digits after the point of the type that a spread of this type is computed in."""
+    if sql_type.kind is not Kind.DECIMAL:
+        return 0
+    precision, scale = sql_type.precision or MAX_DECIMAL_PRECISION, sql_type.scale or 0
+    if 3 * precision <= MAX_DECIMAL_PRECISION:
+        return 3 * scale
+    return scale * MAX_DECIMAL_PRECISION // precision
+
+
 def _divide(numerator: int, denominator: int) -> int:
     quotient = abs(numerator) // abs(denominator)
     return quotient if (numerator < 0) == (denominator < 0) else -quotient
@@ -62,6 +75,7 @@ class ExactSpread(LinearAccumulator):
         self._filter = filter_column
         self._mode = mode
         self._type = result
+        self._shift: int = 10 ** max(middle_scale(result) - 2 * (result.scale or 0), 0)
 
     def contribution(self, batch: GroupBatch) -> tuple[State, ...]:
         weights = batch.masked_weights(self._filter, self._arguments)
@@ -120,16 +134,25 @@ class ExactSpread(LinearAccumulator):
         if n == 0 or divisor == 0:
             return None
         scale = (self._type.scale or 0) if self._type.kind is Kind.DECIMAL else 0
-        unit: int = 10**scale
-        # Numerator in units of 10^-3s, like the quotient.
-        value = xy * unit - _divide(x * y * unit, n)
-        if self._mode != "sum":
-            value = _divide(value, divisor)
+        middle = middle_scale(self._type)
+        # In units of the last digit of the intermediate type.
+        value = self._product_sum(xy) - _divide(self._product_of_sums(x, y), n)
+        value = _divide(value, n if self._mode == "sum" else divisor)
+        if self._mode == "sum":
+            value *= n
         if self._mode.endswith("root"):
-            value = int(math.sqrt(max(value / unit**3, 0.0)) * unit)
+            value = int(math.sqrt(max(value / 10**middle, 0.0)) * 10**scale)
         else:
-            value = _divide(value, unit * unit)
+            value = _divide(value, 10 ** (middle - scale))
         return self._checked(value, scale)
+
+    def _product_sum(self, xy: int) -> int:
+        """The sum of products in the intermediate type, which has at least the digits of a product here."""
+        return xy * self._shift
+
+    def _product_of_sums(self, x: int, y: int) -> int:
+        """sum x * sum y in the intermediate type."""
+        return x * y * self._shift
 
     def _checked(self, value: int, scale: int) -> int:
         if self._type.kind is Kind.DECIMAL:

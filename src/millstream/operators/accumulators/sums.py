@@ -3,7 +3,7 @@
 | argument | state | result |
 |---|---|---|
 | integers of at most 32 bits, months | count, int64 | range checked; AVG truncates |
-| BIGINT, UBIGINT, DECIMAL, durations | count, 192-bit integer | exact, range checked; AVG truncates |
+| BIGINT, UBIGINT, DECIMAL, durations | count, 192-bit integer | as above; SUM fails beyond 38 digits |
 | REAL, DOUBLE | count, sum of finite values and largest magnitude, counts of NaN and infinities | rounded once |
 
 Integer states are exact, so deletions undo insertions. Floats are summed in pairs of doubles, which keep 106 bits: a
@@ -13,12 +13,14 @@ such an error and becomes zero, unless it is too large for one: then deletions c
 
 from __future__ import annotations
 
+from decimal import Context, Decimal
 from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
 
 from millstream.errors import EvaluationError
+from millstream.expressions.decimals import decimal_text
 from millstream.operators.accumulators.base import GroupBatch, LinearAccumulator, State
 from millstream.operators.arrays import (
     Integers,
@@ -38,11 +40,12 @@ from millstream.operators.kernels import (
     sum_wide,
 )
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import FLOATS, INTEGER_BITS, LONG_INTERVALS
+from millstream.types.sql_type import FLOATS, INTEGER_BITS, LONG_INTERVALS, MAX_DECIMAL_PRECISION
 
 _SIGN = np.uint64(63)
 # More than the sum of all rounding errors, relative to the largest value, and less than any value that matters.
 _ERROR = 2.0**-60
+_EXACT = Context(prec=120)
 
 
 def sum_accumulator(average: bool, argument: int, filter_column: int | None, result: SqlType) -> LinearAccumulator:
@@ -79,13 +82,15 @@ class _Sum(LinearAccumulator):
         self._type = result
         self._arrow_type = arrow_type(result)
 
+    def _text(self, value: int) -> str:
+        """An unscaled DECIMAL as text."""
+        return decimal_text(_EXACT.scaleb(Decimal(value), -(self._type.scale or 0)))
+
     def _overflow(self, value: int) -> NoReturn:
         if self._type.kind is Kind.DECIMAL:
-            scale = self._type.scale or 0
-            sign, digits = "-" if value < 0 else "", str(abs(value)).rjust(scale + 1, "0")
-            text = f"{sign}{digits[: len(digits) - scale]}" + (f".{digits[-scale:]}" if scale else "")
             raise EvaluationError(
-                f"Cannot represent {text} as {self._type.sql()}: precision of DECIMAL type too small to represent value"
+                f"Cannot represent {self._text(value)} as {self._type.sql()}: "
+                "precision of DECIMAL type too small to represent value"
             )
         raise EvaluationError(
             f"Error converting {value} to {self._type.sql()}: out of range integral type conversion attempted"
@@ -142,7 +147,14 @@ class WideSum(_Sum):
         return low, np.zeros_like(low) if self._type.is_unsigned else np.uint64(0) - (low >> _SIGN)
 
     def add(self, before: tuple[State, ...], more: tuple[State, ...]) -> tuple[State, ...]:
-        return before[0] + more[0], add_wide(before[1], more[1])
+        total = add_wide(before[1], more[1])
+        if self._type.kind is Kind.DECIMAL and not self._average:
+            low, high = np.ascontiguousarray(total[:, 0]), np.ascontiguousarray(total[:, 1])
+            fits = (total[:, 2] == np.uint64(0) - (high >> _SIGN)) & _within(low, high, MAX_DECIMAL_PRECISION)
+            for place in np.flatnonzero(~fits)[:1]:
+                a, b = (self._text(_integer(side[place])) for side in (before[1], more[1]))
+                raise EvaluationError(f"Overflow during aggregation {a}+{b}")
+        return before[0] + more[0], total
 
     def finish(self, *state: State) -> pa.Array:
         count, total = state
@@ -152,28 +164,34 @@ class WideSum(_Sum):
         low, high = np.ascontiguousarray(total[:, 0]), np.ascontiguousarray(total[:, 1])
         fits = total[:, 2] == np.uint64(0) - (high >> _SIGN)
         if self._type.kind is Kind.DECIMAL:
-            fits &= self._within_precision(low, high)
+            fits &= _within(low, high, self._type.precision or MAX_DECIMAL_PRECISION)
         elif self._type.is_unsigned:
             fits &= high == 0
         else:
             fits &= high == np.uint64(0) - (low >> _SIGN)
         if not (fits | ~valid).all():
-            words = total[valid & ~fits][0].tolist()
-            value = words[0] | words[1] << 64 | words[2] << 128
-            self._overflow(value - (1 << 192) if value >> 191 else value)
+            self._overflow(_integer(total[valid & ~fits][0]))
         if self._type.kind is Kind.DECIMAL:
             return decimal_array(self._arrow_type, low, high, valid)
         return fixed_array(self._arrow_type, low.view(np.uint64 if self._type.is_unsigned else np.int64), valid)
 
-    def _within_precision(self, low: Words, high: Words) -> Mask:
-        """Which 128-bit integers have at most as many digits as the type."""
-        bound = 10 ** (self._type.precision or 38)
-        negative = high >> _SIGN != 0
-        magnitude_low = np.where(negative, ~low + np.uint64(1), low)
-        magnitude_high = np.where(negative, ~high + (low == 0), high)
-        bound_low, bound_high = np.uint64(bound & (1 << 64) - 1), np.uint64(bound >> 64)
-        within: Mask = (magnitude_high < bound_high) | ((magnitude_high == bound_high) & (magnitude_low < bound_low))
-        return within
+
+def _integer(words: State) -> int:
+    """A 192-bit integer as a Python one."""
+    w0, w1, w2 = words.tolist()
+    value: int = w0 | w1 << 64 | w2 << 128
+    return value - (1 << 192) if value >> 191 else value
+
+
+def _within(low: Words, high: Words, digits: int) -> Mask:
+    """Which 128-bit integers have at most so many digits."""
+    bound = 10**digits
+    negative = high >> _SIGN != 0
+    magnitude_low = np.where(negative, ~low + np.uint64(1), low)
+    magnitude_high = np.where(negative, ~high + (low == 0), high)
+    bound_low, bound_high = np.uint64(bound & (1 << 64) - 1), np.uint64(bound >> 64)
+    within: Mask = (magnitude_high < bound_high) | ((magnitude_high == bound_high) & (magnitude_low < bound_low))
+    return within
 
 
 class FloatSum(LinearAccumulator):

@@ -1,27 +1,33 @@
 """Variances of DECIMALs of more than 18 digits, and spreads whose result has another type than their arguments.
 
 Sums of wide decimals and of their products do not fit the words that the other spreads use, so their states are Python
-integers; a batch costs a few microseconds a row.
+integers; a batch costs a few microseconds a row. Their intermediate type has the 38 digits that a DECIMAL can have, so
+products and sums may have too many: then evaluation fails, as in expressions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Context, Decimal
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
 
-from millstream.errors import MillstreamError
+from millstream.errors import EvaluationError, MillstreamError
 from millstream.expressions.casts import cast_kernel
+from millstream.expressions.decimals import decimal_text
 from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, LinearAccumulator, State, Update
-from millstream.operators.accumulators.spread import SPREADS, ExactSpread, FloatSpread
+from millstream.operators.accumulators.spread import SPREADS, ExactSpread, FloatSpread, middle_scale
 from millstream.operators.arrays import Integers, Mask, decimal_words
 from millstream.operators.kernels import sum_weights
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import decimal
+from millstream.types.sql_type import MAX_DECIMAL_PRECISION, decimal
 
 #: Longer decimals do not fit a word.
 WORD_DIGITS = 18
+_TOO_LONG = 10**MAX_DECIMAL_PRECISION
+_EXACT = Context(prec=120)
 
 
 class WideSpread(ExactSpread):
@@ -32,6 +38,9 @@ class WideSpread(ExactSpread):
     ) -> None:
         super().__init__(pair, arguments, filter_column, mode, result)
         LinearAccumulator.__init__(self, [(np.int64, 1), (np.object_, 1), (np.object_, 1), (np.object_, 1)])
+        # A product has 2s digits after the point, the intermediate type `_middle`.
+        self._scale, self._middle = result.scale or 0, middle_scale(result)
+        self._excess: int = 10 ** max(2 * self._scale - self._middle, 0)
 
     def contribution(self, batch: GroupBatch) -> tuple[State, ...]:
         weights = batch.masked_weights(self._filter, self._arguments)
@@ -39,11 +48,40 @@ class WideSpread(ExactSpread):
         counted, groups = weights[rows].astype(np.object_), batch.groups[rows]
         x, y = (_integers(batch.columns[c].take(pa.array(rows))) for c in self._pair)
         sums = [np.zeros(batch.num_groups, np.object_) for _ in range(3)]
-        for total, values in zip(sums, (x, y, x * y), strict=True):
+        for total, values in zip(sums, (x, y, self._products(x, y)), strict=True):
             np.add.at(total, groups, values * counted)
         return sum_weights(batch.groups, weights, batch.num_groups), *sums
 
+    def _products(self, x: State, y: State) -> State:
+        """x * y in the intermediate type, cut to its scale. EvaluationError where one has too many digits."""
+        product = x * y * self._shift
+        cut: State = np.sign(product) * (abs(product) // self._excess)
+        for place in np.flatnonzero(abs(cut) >= _TOO_LONG)[:1]:
+            self._too_long(x[place], y[place])
+        return cut
+
+    def _product_sum(self, xy: int) -> int:
+        return xy
+
+    def _product_of_sums(self, x: int, y: int) -> int:
+        product = x * y * self._shift
+        cut = abs(product) // self._excess
+        if cut >= _TOO_LONG:
+            self._too_long(x, y)
+        return cut if product >= 0 else -cut
+
+    def _too_long(self, x: int, y: int) -> NoReturn:
+        a, b = (decimal_text(_EXACT.scaleb(Decimal(value), -self._scale)) for value in (x, y))
+        middle = decimal(MAX_DECIMAL_PRECISION, self._middle)
+        raise EvaluationError(f"Overflow in multiplication {a}*{b} cannot be represented as {middle.sql()}")
+
     def add(self, before: tuple[State, ...], more: tuple[State, ...]) -> tuple[State, ...]:
+        for old, new in zip(before[1:], more[1:], strict=True):
+            total = abs(old + new)
+            for place in np.flatnonzero(total >= _TOO_LONG)[:1]:
+                scale = self._middle if old is before[3] else self._scale
+                a, b = (decimal_text(_EXACT.scaleb(Decimal(int(side[place])), -scale)) for side in (old, new))
+                raise EvaluationError(f"Overflow during aggregation {a}+{b}")
         return LinearAccumulator.add(self, before, more)
 
     def _totals(self, sums: State) -> list[int]:
