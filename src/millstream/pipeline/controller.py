@@ -411,7 +411,7 @@ class Controller:
         with self._control.lock:
             return Measurements(
                 late_records,
-                self.config.max_rss_mb,
+                self.config.memory_budget_mb,
                 engine.step_latency.snapshot(),
                 engine.transaction.ingest.snapshot(),
                 engine.transaction.commit.snapshot(),
@@ -441,7 +441,7 @@ class Controller:
             runtime_elapsed_msecs=int(self._engine.step_seconds * 1000),
             start_time=int(self._start_time),
             incarnation_uuid=self.incarnation,
-            memory_pressure=_memory_pressure(rss, self.config.max_rss_mb),
+            memory_pressure=_memory_pressure(rss, self.config.memory_budget_mb),
             buffered_input_records=totals.buffered_records,
             buffered_input_bytes=totals.buffered_bytes,
             total_input_records=totals.input_records,

@@ -26,6 +26,7 @@ from millstream.errors import MillstreamError
 from millstream.pipeline.adhoc import AdhocEngine, datafusion_module
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.profile import Sampler
+from millstream.pipeline.resources import MemoryWatch, limit_processors
 from millstream.pipeline.rows import changes_from_table
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.time_series import TimeSeries
@@ -119,9 +120,11 @@ class Host:
             raise MillstreamError(
                 "InitializationError", f"the program does not compile: {texts}", {"error": texts}, 500
             )
+        config = RuntimeConfig.from_json(self.spec.runtime_config)
+        self._limit_resources(config)
         controller = Controller(
             result.program,
-            RuntimeConfig.from_json(self.spec.runtime_config),
+            config,
             log=log.info,
             incarnation=self.incarnation,
             seeds=random_seeds(),
@@ -132,6 +135,13 @@ class Host:
             return controller.insert(table.name, changes_from_table(table, rows))
 
         return Ready(result.program, controller, AdhocEngine(result.program, insert), TimeSeries(controller))
+
+    def _limit_resources(self, config: RuntimeConfig) -> None:
+        if config.cpu_cores_max is not None:
+            count = limit_processors(config.cpu_cores_max)
+            log.info("resources.cpu_cores_max: %s", "no effect on this system" if count is None else f"{count} in use")
+        if config.memory_mb_max is not None:
+            MemoryWatch(config.memory_mb_max, lambda error: self.fail(error, linger_s=0)).start()
 
     def _library(self) -> Library:
         """The code of the program's Python functions."""
@@ -144,18 +154,18 @@ class Host:
             text = f"the code of functions cannot be loaded: {error.message}"
             raise MillstreamError("InitializationError", text, {"error": error.message}, 500) from None
 
-    def fail(self, error: MillstreamError) -> None:
-        """Record a fatal error and end the process soon."""
+    def fail(self, error: MillstreamError, linger_s: float = ERROR_LINGER_S) -> None:
+        """Record a fatal error and end the process after `linger_s` seconds."""
         with self._lock:
             if self._error is not None or self._terminating:
                 return
             self._error = error
         log.error("pipeline failed: %s: %s", error.error_code, error.message)
         write_atomically(Path(self.spec.directory) / "error.json", error.to_json())
-        threading.Thread(target=self._linger, name="linger", daemon=True).start()
+        threading.Thread(target=self._linger, args=(linger_s,), name="linger", daemon=True).start()
 
-    def _linger(self) -> None:
-        time.sleep(ERROR_LINGER_S)
+    def _linger(self, seconds: float) -> None:
+        time.sleep(seconds)
         self._on_exit(1)
 
     def shutdown(self) -> None:

@@ -39,7 +39,15 @@ class RuntimeConfig:
     max_parallel_connector_init: int = DEFAULT_PARALLEL_CONNECTOR_INIT
     max_rss_mb: int | None = None
     datafusion_memory_mb: int | None = None
+    #: `resources`: what the process may use; what it asks for at least (`..._min`) has no counterpart here.
+    memory_mb_max: int | None = None
+    cpu_cores_max: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def memory_budget_mb(self) -> int | None:
+        """What memory pressure is relative to."""
+        return min((mb for mb in (self.max_rss_mb, self.memory_mb_max) if mb is not None), default=None)
 
     @staticmethod
     def from_json(value: Any) -> RuntimeConfig:
@@ -50,8 +58,9 @@ class RuntimeConfig:
             raise _parse_error("expected an object")
         tweaks = source.get("dev_tweaks") or {}
         env = source.get("env") or {}
-        if not isinstance(tweaks, dict) or not isinstance(env, dict):
-            raise _parse_error("'dev_tweaks' and 'env' must be objects")
+        resources = source.get("resources") or {}
+        if not all(isinstance(value, dict) for value in (tweaks, env, resources)):
+            raise _parse_error("'dev_tweaks', 'env' and 'resources' must be objects")
         _check_fault_tolerance(source)
         resolution = source.get("clock_resolution_usecs", DEFAULT_CLOCK_RESOLUTION_US)
         config = RuntimeConfig(
@@ -69,6 +78,8 @@ class RuntimeConfig:
             ),
             max_rss_mb=_optional_uint(source, "max_rss_mb"),
             datafusion_memory_mb=_optional_uint(source, "datafusion_memory_mb"),
+            memory_mb_max=_optional_uint(resources, "memory_mb_max"),
+            cpu_cores_max=_cores(resources.get("cpu_cores_max")),
             env={str(k): str(v) for k, v in env.items()},
         )
         rss, pool = config.max_rss_mb, config.datafusion_memory_mb
@@ -98,6 +109,14 @@ def _optional_uint(source: Mapping[str, Any], key: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _parse_error(f"'{key}' must be an unsigned integer, not {value!r}")
     return value
+
+
+def _cores(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise _parse_error(f"'resources.cpu_cores_max' must be a number above 0, not {value!r}")
+    return float(value)
 
 
 def _offset_us(value: Any) -> int:
