@@ -14,6 +14,7 @@ import pytest
 
 import millstream
 from millstream import MillstreamError, Pipeline
+from tests.integration.rest import wait_for
 
 ORDERS = """
 CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, customer VARCHAR, amount DECIMAL(10, 2) DEFAULT 1.5);
@@ -135,8 +136,8 @@ def test_connectors_are_started_and_paused_on_their_own(tmp_path: Path) -> None:
         assert (first.name, first.paused, second.paused) == ("numbers.first", False, True)
         assert first.stats()["metrics"]["total_records"] == 0, "nothing is read before start"
         pipeline.start()
-        assert not pipeline.wait_for_completion(0.5), "a paused connector is not at its end"
-        assert contents(pipeline, "total") == [(1000, 499500)]
+        wait_for("the first file", lambda: contents(pipeline, "total") == [(1000, 499500)])
+        assert not pipeline.wait_for_completion(0.1), "a paused connector is not at its end"
         assert second.stats()["metrics"]["total_records"] == 0
         pipeline.connector("second").start()
         assert pipeline.wait_for_completion(20)
