@@ -2,7 +2,8 @@
 
 A request sees one snapshot, taken between two steps, for all its statements. Only relations whose name occurs in
 the text are handed to DataFusion, as Arrow tables without copying where the representation allows. `INSERT` is ours:
-its source query runs on the snapshot, and the rows go through the table's input queue like any other input.
+its source query runs on the snapshot, and the rows go through the table's input queue like any other input. The JSON
+functions are ours, too: json_calls.py and json_functions.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import pyarrow as pa
 
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.errors import MillstreamError
+from millstream.pipeline.json_calls import rewrite_json_calls
+from millstream.pipeline.json_functions import register_json_functions
 from millstream.pipeline.publish import publish_table, publish_type
 from millstream.plan.program import ERROR_VIEW, Program, Table
 from millstream.sql.identifiers import canonical_name
@@ -95,7 +98,9 @@ class AdhocEngine:
                 verb = statement.split(None, 1)[0]
                 raise query_error(f"'{verb}' statements are not supported: only SELECT, VALUES, EXPLAIN, PREPARE, "
                                   "EXECUTE and INSERT INTO are")  # fmt: skip
-        context = datafusion_module().SessionContext()
+        datafusion = datafusion_module()
+        context = datafusion.SessionContext()
+        register_json_functions(context, datafusion.udf)
         self._register(context, text, snapshot)
         for statement in statements[:-1]:
             for _ in self._run(context, statement).batches:
@@ -117,7 +122,7 @@ class AdhocEngine:
         if insert:
             return self._run_insert(context, insert)
         try:
-            frame = context.sql(statement)
+            frame = context.sql(rewrite_json_calls(statement))
             schema = frame.schema()
             stream = frame.execute_stream()
         except Exception as failure:  # noqa: BLE001 - DataFusion raises bare Exceptions
