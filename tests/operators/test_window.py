@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from millstream.expressions.evaluate import EvaluationContext
+from millstream.operators.windows import near_rows
+from millstream.operators.windows.operator import WindowOperator
 from millstream.plan.nodes import SortKey, Window, WindowCall, WindowFrame
 from millstream.types.sql_type import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import DEFAULT_SEEDS
 from tests.operators.law import PRICE, T, U, check, random_schedule, schedules, schema, table
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
@@ -136,3 +143,41 @@ def test_bounded_ranges_in_a_long_partition_touch_their_neighbourhood_only(desce
     calls = [WindowCall("COUNT", (), COUNT, f) for f in frames] + [WindowCall("MAX", (1,), BIGINT, f) for f in frames]
     plan = window((0,), (SortKey(1, descending, True),), *calls, source=U)
     check(plan, steps, tables=[table("u", types)])
+
+
+@pytest.mark.parametrize("keys", [(UP,), (SortKey(1, True, False), SortKey(0, False, True))], ids=["up", "down, up"])
+def test_bounded_rows_in_long_partitions_touch_their_neighbours_only(keys):
+    source = random.Random(11)
+    rows, steps = [], []
+    for size in (120, 1, 2, 30, 1, 1, 4, 60, 2):
+        gone = source.sample(rows, min(len(rows), size // 2 + 1))
+        for row in gone:
+            rows.remove(row)
+        keyed = (source.choice([None, *range(-60, 60)]) for _ in range(size))
+        come = [(source.choice([1, 1, 1, None]), value, source.choice(["x", "y", None])) for value in keyed]
+        rows += come
+        steps.append([("u", row, -1) for row in gone] + [("u", row, 1) for row in come])
+    frames = [WindowFrame(True, low, high) for low, high in ((-2, 1), (0, 0), (-5, -3), (2, 3))]
+    calls = [WindowCall("SUM", (1,), BIGINT, frame) for frame in frames]
+    calls += [WindowCall("LAG", (2,), VARCHAR, offset=3), WindowCall("LEAD", (1,), BIGINT)]
+    for partition in ((), (0,), (0, 2)):
+        for some in (calls, calls[:2], calls[2:3], calls[4:]):
+            check(window(partition, keys, *some, source=U), steps, tables=[table("u", [INTEGER, BIGINT, VARCHAR])])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [WindowCall("LAG", (1,), BIGINT), WindowCall("MAX", (1,), BIGINT, WindowFrame(True, -3, 2))],
+    ids=["lag", "rows"],
+)
+def test_a_change_reads_the_rows_near_it_only(call, monkeypatch):
+    types = [pa.int32(), pa.int64()]
+    operator = WindowOperator(types, (0,), (SortKey(1, False, True),), (call,), DEFAULT_SEEDS)
+    read = []
+    step = near_rows.NearRows.step
+    monkeypatch.setattr(near_rows.NearRows, "step", lambda self, delta: read.append(step(self, delta)) or read[-1])
+    for values in (range(0, 20_000, 2), [10_001]):
+        values = pa.array(values, pa.int64())
+        ones = pa.array(np.ones(len(values)), pa.int32())
+        operator.step([Delta.inserts((ones, values))], EvaluationContext())
+    assert read[1].rows.num_rows <= 11

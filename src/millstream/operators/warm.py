@@ -10,7 +10,8 @@ from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.distinct import DistinctOperator
 from millstream.operators.session import SessionOperator
 from millstream.operators.topk import TopKOperator
-from millstream.plan.nodes import AggregateCall, SortKey
+from millstream.operators.windows.operator import WindowOperator
+from millstream.plan.nodes import AggregateCall, SortKey, WindowCall
 from millstream.types.sql_type import BIGINT, DOUBLE, INTEGER
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS
@@ -32,6 +33,7 @@ def warm_up() -> None:
     for operator in (
         AggregateOperator(types, (0,), calls, False, DEFAULT_SEEDS),
         DistinctOperator(DEFAULT_SEEDS),
+        WindowOperator(types, (1,), (SortKey(0, False, False),), (WindowCall("LAG", (0,), BIGINT),), DEFAULT_SEEDS),
         SessionOperator(types, (1,), 0, 1, (1,), DEFAULT_SEEDS),
         TopKOperator(types, (0,), (SortKey(0, False, False),), 1, 0, False, DEFAULT_SEEDS),
     ):

@@ -3,14 +3,18 @@
 A step reads the partitions that the delta touches, computes the functions on their rows before and after, and emits the
 rows that are new, gone, or have other values. All touched partitions are computed at once.
 
+Functions that see a bounded number of rows have a state of their own (near_rows.py), of which only the rows near the
+changed ones are looked at, as if those pieces were partitions.
+
 Two things narrow the work when every call has a RANGE frame. Only rows whose frame holds a changed row are computed.
 And when all frames are bounded too, the state is keyed by *bucket* as well: the order key without its low bits, a
 bucket being at least as wide as the frames reach to both sides together. What a changed row can affect, and all that is
 needed to compute that, lies in its own bucket and the two next to it. Rows of the outer parts are there with a part of
 their frame only, but those are not among the affected ones.
 
-Cost: O(n log n) in the rows of the touched partitions (or buckets). State: all rows, in one trace; but partitions below
-floors are forgotten, and, where functions reach only so far (plan/reach.py), rows too far before the floor of the key.
+Cost: O(n log n) in the rows of the touched partitions (or buckets, or pieces). State: all rows, in one trace; but
+partitions below floors are forgotten, and, where functions reach only so far (plan/reach.py), rows too far before the
+floor of the key.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes,
 from millstream.operators.slots import SlotIndex
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.functions import Partitions, TakenColumns, compile_call
+from millstream.operators.windows.near_rows import near_rows
 from millstream.operators.windows.ordered import Ordered, order_rows, repeat_first, segments
 from millstream.plan.nodes import SortKey, WindowCall, WindowFrame
 from millstream.plan.reach import Reach
@@ -80,12 +85,16 @@ class WindowOperator(Operator):
         self._shift = shift
         stored = (*types, pa.uint64()) if shift is not None else tuple(types)
         key = (*partition, self._width) if shift is not None else self._partition
+        self._near = near_rows(types, self._partition, self._keys, calls, seeds)
         self._trace = Trace(stored, key, seeds)
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is None:
             return None
+        if self._near is not None:
+            near = self._near.step(delta)
+            return self._change(near.rows, near.islands, near.before, near.change)
         delta = consolidate(delta, self._seeds)
         if not delta.num_rows:
             return None
@@ -94,14 +103,13 @@ class WindowOperator(Operator):
         nothing = (np.zeros(old.num_rows, np.int64), np.zeros(delta.num_rows, np.int64))
         before = np.concatenate((old.weights, nothing[1]))
         change = np.concatenate((nothing[0], delta.weights))
-        ordered = order_rows(
-            pool,
-            np.concatenate((old_groups, groups)),
-            self._keys,
-            (before, change),
-            range(self._width),
-            self._variants,
-        )
+        return self._change(pool, np.concatenate((old_groups, groups)), before, change)
+
+    def _change(self, pool: Delta, groups: Integers, before: Weights, change: Weights) -> Delta | None:
+        """The change of the output, given rows of some partitions or pieces of them, and how often each row was and how
+        that changes."""
+        ties = range(self._width)
+        ordered = order_rows(pool, groups, self._keys, (before, change), ties, self._variants)
         return self._difference(pool, ordered)
 
     def _partitions(self, delta: Delta) -> tuple[Delta, Integers, Integers]:
@@ -143,7 +151,10 @@ class WindowOperator(Operator):
         before, change = ordered.weights
         old = np.maximum(before, 0)
         new = np.maximum(before + change, 0)
-        affected = self._affected(pool, ordered, old != new)
+        if self._near is None:
+            affected = self._affected(pool, ordered, old != new)
+        else:
+            affected = self._near.affected(ordered, old, new)
         sides = [self._compute(pool, ordered, counts, affected) for counts in (old, new)]
         same = (old == new)[affected]
         # Rows of unchanged multiplicity are at the same places in both sides; those with equal values are left out.
@@ -206,8 +217,9 @@ class WindowOperator(Operator):
         if not self._sweeps.due(self.state_rows):
             return
         limits = floors[: len(self._floors)]
+        state = self._trace if self._near is None else self._near
         if any(limit is not None for limit in limits):
-            self._trace.retain(rows_alive(self._floors, limits))
+            state.retain(rows_alive(self._floors, limits))
         if self._reach is not None and floors[-1] is not None:
             self._discard_before(self._reach, floors[-1])
         self._sweeps.done(self.state_rows)
@@ -218,23 +230,30 @@ class WindowOperator(Operator):
             limit = max(floor - reach.needs, 0)
             self._trace.retain(lambda rows: alive(rows.columns[reach.column], limit))
             return
-        assert reach.rows is not None
+        if self._near is not None:
+            self._near.retain(lambda rows: self._within(rows, reach, floor))
+            return
         rows = self._trace.snapshot().to_delta()
+        self._trace.replace(rows.filter(self._within(rows, reach, floor)))
+
+    def _within(self, rows: Delta, reach: Reach, floor: int) -> Mask:
+        """Which of all rows are not below the floor, or no more than the reach in rows before it."""
+        assert reach.rows is not None
         kept = alive(rows.columns[reach.column], floor)
         old = np.flatnonzero(~kept)
         below = rows.take(old)
         before, behind = places(below, self._partition, self._keys, self._width, self._variants, self._seeds)
         distance = before if self._keys[0].descending else behind
         kept[old[distance < reach.rows]] = True
-        self._trace.replace(rows.filter(kept))
+        return kept
 
     @property
     def state_rows(self) -> int:
-        return self._trace.num_rows
+        return self._trace.num_rows if self._near is None else self._near.num_rows
 
     @property
     def state_bytes(self) -> int:
-        return self._trace.nbytes
+        return self._trace.nbytes if self._near is None else self._near.nbytes
 
 
 def _range_frames(calls: Sequence[WindowCall]) -> tuple[WindowFrame, ...] | None:

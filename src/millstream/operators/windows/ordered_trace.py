@@ -50,6 +50,13 @@ class OrderedRun:
         return len(self.weights)
 
     @property
+    def delta(self) -> Delta:
+        """The entries as a delta. O(bytes)."""
+        everything, order = range(len(self.types)), np.arange(self.num_rows)
+        columns = gather_columns(self.types, order, self.table[None], [self.columns], everything)[0]
+        return Delta(columns, self.weights)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory. O(columns)."""
         return int(sum(c.nbytes for c in self.columns) + self.lines.nbytes + self.weights.nbytes)

@@ -248,3 +248,88 @@ def session_bounds(islands: Any, places: Any, weights: Any, gap: Any) -> Any:
         last[i] = last[following] if same else places[i]
         following = i
     return first, last, leaders
+
+
+@kernel
+def touched_rows(index: Any, width: Any, reach: Any) -> Any:
+    """The islands (starts, ends) of `reach` rows to both sides of every entry of the last run, as many without that run
+    and with it; rows of equal places are in it together. Islands may overlap, but no changed row is in two of them.
+    O(rows of islands x runs + islands x runs x log rows)."""
+    num_runs = len(index)
+    last = num_runs - 1
+    delta, count = index[last, MATRIX], index[last, COUNT]
+    length = width - 1
+    starts = np.empty((count, num_runs), np.int64)
+    ends = np.empty((count, num_runs), np.int64)
+    positions = np.zeros(num_runs, np.int64)
+    found = 0
+    while positions[last] < count:
+        entry = positions[last]
+        for r in range(last):
+            positions[r] = _first_from(index[r, MATRIX], index[r, COUNT], positions[r], delta, entry, length, width)
+        for r in range(num_runs):
+            starts[found, r] = ends[found, r] = positions[r]
+        before = after = np.int64(0)
+        first = True
+        while first or before < reach or after < reach:
+            first = False
+            old, new, changed = _pass_place(index, ends[found], np.int64(1), delta, entry, width)
+            if old < 0:
+                break
+            before, after = (np.int64(0), np.int64(0)) if changed else (before + old, after + new)
+        before = after = np.int64(0)
+        while before < reach or after < reach:
+            old, new, _ = _pass_place(index, starts[found], np.int64(-1), delta, entry, width)
+            if old < 0:
+                break
+            before, after = before + old, after + new
+        positions[last] = ends[found, last]
+        found += 1
+    return starts[:found].copy(), ends[:found].copy()
+
+
+@kernel
+def _pass_place(index: Any, heads: Any, step: Any, delta: Any, entry: Any, width: Any) -> Any:
+    """Moves `heads` over the next place of the partition of `entry`, up (step 1) or down (-1): (rows there without the
+    last run, rows with it, whether the last run has an entry there); -1 for the rows if there is no such place."""
+    num_runs = len(index)
+    last = num_runs - 1
+    shift = np.int64(0) if step > 0 else np.int64(-1)
+    best, at = -1, np.int64(0)
+    for r in range(num_runs):
+        i = heads[r] + shift
+        if i < 0 or i >= index[r, COUNT] or _compare(index[r, MATRIX], i, delta, entry, PLACE, width) != 0:
+            continue
+        if best < 0 or _compare(index[r, MATRIX], i, index[best, MATRIX], at, width - 1, width) * step < 0:
+            best, at = r, i
+    if best < 0:
+        return np.int64(-1), np.int64(-1), False
+    place = index[best, MATRIX]
+    old = new = np.int64(0)
+    changed = False
+    while True:
+        row, row_at = -1, np.int64(0)
+        for r in range(num_runs):
+            i = heads[r] + shift
+            if i < 0 or i >= index[r, COUNT] or _compare(index[r, MATRIX], i, place, at, width - 1, width) != 0:
+                continue
+            if row < 0 or _compare(index[r, MATRIX], i, index[row, MATRIX], row_at, width, width) * step < 0:
+                row, row_at = r, i
+        if row < 0:
+            return old, new, changed
+        address = index[row, MATRIX]
+        weight = change = np.int64(0)
+        for r in range(row, num_runs):
+            i = heads[r] + shift
+            if i < 0 or i >= index[r, COUNT] or _compare(index[r, MATRIX], i, address, row_at, width, width) != 0:
+                continue
+            if r == last:
+                change += np.int64(load64(index[r, WEIGHTS], i * 8))
+                changed = True
+            else:
+                weight += np.int64(load64(index[r, WEIGHTS], i * 8))
+            heads[r] += step
+        if weight > 0:
+            old += weight
+        if weight + change > 0:
+            new += weight + change
