@@ -63,3 +63,7 @@ def test_the_token_of_a_generator_covers_what_it_has_made(rest: Rest) -> None:
     wait_for("the token", lambda: rest.completed("generated", token))
     answer = rest.http.get("/pipelines/generated/query", params={"sql": "SELECT n FROM v", "format": "json"})
     assert answer.json() == {"n": 1000}
+    assert rest.http.get("/pipelines/generated/stats/errors").json() == {
+        "inputs": [{"metrics": {"endpoint_name": "t.gen", "num_transport_errors": 0, "num_parse_errors": 0}}],
+        "outputs": [],
+    }

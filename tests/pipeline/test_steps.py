@@ -291,6 +291,29 @@ def test_the_statistics_have_exactly_the_documented_keys() -> None:
         assert stats["global_metrics"]["incarnation_uuid"] == str(controller.incarnation)
 
 
+def test_errors_are_counted_by_kind_and_listed_only_on_request() -> None:
+    with running(simple_program({"c": scripted()}, {"out": scripted_output()})) as controller:
+        request = controller.ingress_endpoint("t", "json", {"update_format": "raw"})
+        request.push(b'{"id":"x"}\n{"id":"y"}\n', end=True)
+        ScriptedInput.instances[C].offer(ValueError("gone"))
+        wait(controller, lambda: metrics(controller, C)["fatal_error"] is not None)
+        assert controller.snapshot_stats().error_counts() == {
+            "inputs": [
+                {"metrics": {"endpoint_name": C, "num_transport_errors": 1, "num_parse_errors": 0}},
+                {"metrics": {"endpoint_name": request.name, "num_transport_errors": 0, "num_parse_errors": 2}},
+            ],
+            "outputs": [
+                {"metrics": {"endpoint_name": "v.out", "num_encode_errors": 0, "num_transport_errors": 0}},
+            ],
+        }
+        assert controller.num_errors == 3
+        assert "transport_errors" not in controller.stats()["inputs"][0]
+        (error,) = controller.stats(True)["inputs"][0]["transport_errors"]
+        assert set(error) == {"timestamp", "index", "tag", "message"}
+        assert error["index"] == 1
+        assert "gone" in error["message"]
+
+
 def test_the_official_client_understands_the_statistics() -> None:
     with running(simple_program({"c": scripted(paused=True)}, {"out": scripted_output()})) as controller:
         ScriptedInput.instances[C].offer(ValueError("gone"))

@@ -115,6 +115,7 @@ FIELDS = (
 ADDED = {
     "GET /healthz": "public in the implementation",
     "GET /robots.txt": "public in the implementation",
+    f"GET {P}/stats/errors": "unlisted in the interface: pipeline processes have it",
     f"POST {P}/testing": "unlisted in the interface; always refused",
     f"POST {P}/views/{{view_name}}/connectors/{{connector_name}}/command": "unlisted in the interface; always refused",
     f"POST {P}/views/{{view_name}}/connectors/{{connector_name}}/start": "of later versions; always refused",

@@ -22,6 +22,7 @@ _OPERATIONS: dict[Role, dict[str, tuple[str, ...]]] = {
             "/v0/config", "/v0/config/demos", "/v0/config/session",
             "/v0/cluster_healthz", "/v0/cluster/events", "/v0/cluster/events/{}", "/v0/metrics",
             "/v0/pipelines", _P, _P + "/dataflow_graph", _P + "/completion_status", _P + "/stats", _P + "/metrics",
+            _P + "/stats/errors",
             _P + "/time_series", _P + "/time_series_stream", _P + "/logs", _P + "/events", _P + "/events/{}",
             _P + "/checkpoint_status", _P + "/checkpoints", _P + "/checkpoints/remote", _P + "/checkpoint/sync_status",
             _P + "/circuit_profile", _P + "/circuit_json_profile", _P + "/heap_profile", _P + "/samply_profile",

@@ -197,3 +197,17 @@ class PipelineStats:
             "inputs": [status.to_json(include_errors) for status in self.inputs],
             "outputs": [status.to_json(include_errors) for status in self.outputs],
         }
+
+    def error_counts(self) -> dict[str, Any]:
+        """The answer of `GET /stats/errors`: how many errors each connector has had."""
+        inputs = ("num_transport_errors", "num_parse_errors")
+        outputs = ("num_encode_errors", "num_transport_errors")
+        return {
+            "inputs": [_counts(status, inputs) for status in self.inputs],
+            "outputs": [_counts(status, outputs) for status in self.outputs],
+        }
+
+
+def _counts(status: InputStatus | OutputStatus, names: tuple[str, ...]) -> dict[str, Any]:
+    counts = {name: getattr(status.metrics, name) for name in names}
+    return {"metrics": {"endpoint_name": status.endpoint_name, **counts}}

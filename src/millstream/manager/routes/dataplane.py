@@ -95,6 +95,12 @@ for _route in FORWARDED:
     )
 
 
+@router.get("/stats/errors", include_in_schema=False)
+async def error_counts(request: Request, p: Named, services: Server) -> Response:
+    """How many errors each connector has had: a part of `/stats` that is cheap to poll."""
+    return forward(request, p, services, Forwarded("GET", "/stats/errors", ""))
+
+
 @router.websocket("/query")
 async def query_socket(socket: WebSocket, p: Named, services: Server) -> None:
     """Ad-hoc queries, many on one connection."""

@@ -18,6 +18,10 @@ async def stats(request: Request) -> Response:
     return json_response(ready(request).controller.stats(bool_parameter(request, "include_connector_errors")))
 
 
+async def error_counts(request: Request) -> Response:
+    return json_response(ready(request).controller.snapshot_stats().error_counts())
+
+
 async def metrics(request: Request) -> Response:
     form = choice_parameter(request, "format", ("prometheus", "json"), "prometheus")
     spec = host_of(request).spec
@@ -50,6 +54,7 @@ async def time_series_stream(request: Request) -> Response:
 
 ROUTES = [
     Route("/stats", stats),
+    Route("/stats/errors", error_counts),
     Route("/metrics", metrics),
     Route("/time_series", time_series),
     Route("/time_series_stream", time_series_stream),
