@@ -52,7 +52,6 @@ INTERNAL: dict[str, str] = {
     "ROW": "the constructor ROW(a, b)",
     "FIELD": "x.f",
     "AS DECLARED": "parameters and results of SQL-defined functions",
-    "VARIANT ORDER": "what VARIANTs are sorted by",
     "FIELD NAMES": "jsonstring_as_<type>",
     "USER FUNCTION": "functions without a body",
     "WIDEN": "CHAR to VARCHAR without losing blanks",

@@ -33,7 +33,6 @@ OTHERWISE: dict[str, str] = {
     "NOW": "tests/sql: its value is the time of the step",
     "SINGLE VALUE": "tests/sql/queries/subqueries.slt: a scalar sub-query",
     "TUMBLE_START": "tests/operators: windows",
-    "VARIANT ORDER": "tests/expressions/test_variant.py: the order of VARIANTs",
     "GUNZIP": "tests/sql/binary/functions.slt: its argument must be compressed",
     "ST_POINT": "tests/expressions/test_system_functions.py: points",
     "ST_DISTANCE": "tests/expressions/test_system_functions.py: points",

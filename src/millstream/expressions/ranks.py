@@ -120,7 +120,8 @@ def _map_ranks(maps: pa.Array, sql_type: SqlType) -> Ranks:
 
 def _variant_ranks(array: pa.Array) -> Ranks:
     encoded = array.dictionary_encode()
-    keys: list[Any] = [variant_order(decode(text)) for text in encoded.dictionary.to_pylist()]
+    # Equal values have equal texts; texts decide where keys do not, so that the order is the same in every array.
+    keys: list[Any] = [(variant_order(decode(text)), text) for text in encoded.dictionary.to_pylist()]
     place = np.empty(len(keys), np.int64)
     place[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(1, len(keys) + 1)
     return place[np.asarray(pc.fill_null(encoded.indices, 0))]

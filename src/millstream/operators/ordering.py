@@ -5,8 +5,8 @@
 is smallest there. Floats: -0.0 = 0.0, NaN is greatest. Strings compare by code point, which is UTF-8 byte order.
 
 Arrow types say all that is needed, except of VARIANTs, which are texts (types/variant.py). `Variants` are the columns
-of a relation that have some in them, with their SQL types; those are ranked as expressions rank them. (Sort keys that
-are VARIANTs themselves come with a column of bytes to sort by: plan/rules/order_variants.py.)
+of a relation that have some in them, with their SQL types; those are ranked as expressions rank them, which reads each
+distinct VARIANT once.
 """
 
 from __future__ import annotations

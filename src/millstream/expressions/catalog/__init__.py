@@ -28,7 +28,7 @@ FAMILIES = (*SCALARS, AGGREGATES)
 INTERNAL = frozenset(
     (
         *("ROW", "FIELD", "WIDEN", "SINGLE VALUE", "UNITS", "TRUNC TO", "TIMESTAMP_DIFF_INTERVAL", "TUMBLE_START"),
-        *("AS DECLARED", "FIELD NAMES", "SPLIT ITEM", "USER FUNCTION", "VARIANT ORDER"),
+        *("AS DECLARED", "FIELD NAMES", "SPLIT ITEM", "USER FUNCTION"),
     )
 )
 """Registry entries that users do not call by name: constructors, and what syntax is rewritten to."""

@@ -31,9 +31,8 @@ from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.rows import per_row
 from millstream.expressions.vectors import Kernel, on_arrays, scatter
 from millstream.types import Kind, SqlType, arrow_type
-from millstream.types.sql_type import BIGINT, BOOLEAN, DATE, TIME, TIMESTAMP, VARBINARY, VARCHAR, VARIANT, array, map_of
+from millstream.types.sql_type import BIGINT, BOOLEAN, DATE, TIME, TIMESTAMP, VARCHAR, VARIANT, array, map_of
 from millstream.types.variant import TAGS, Tagged, decode, encode, parse_json, plain_text, type_name
-from millstream.types.variant_order import sortable
 
 ROW_BY_ROW = (
     "functions of VARIANT but TYPEOF, VARIANTNULL, and TO_JSON of values without tags; the order of VARIANTs "
@@ -41,16 +40,6 @@ ROW_BY_ROW = (
 )
 _TEXT = pa.large_string()
 _VARIANT = Parameter("VARIANT", lambda a: coerce(a, VARIANT) if a.type.kind in (Kind.VARIANT, Kind.NULL) else None)
-
-
-# ---- order ----
-
-
-def _order_keys(column: pa.Array) -> pa.Array:
-    """One key for each distinct text."""
-    encoded = column.dictionary_encode()
-    keys = pa.array([sortable(text) for text in encoded.dictionary.to_pylist()], pa.large_binary())
-    return keys.take(encoded.indices)
 
 
 # ---- TYPEOF ------------------------------------------------------------------------------------------------------
@@ -202,13 +191,6 @@ _parse: Kernel = per_row(parse_json, _TEXT)
 FUNCTIONS = table(
     Function("TYPEOF", _resolve_typeof, simple(on_arrays(_typeof)), doc="The run-time type of a VARIANT."),
     Function("VARIANTNULL", _resolve_null, doc="The JSON null."),
-    function(
-        "VARIANT ORDER",
-        [_VARIANT],
-        VARBINARY,
-        simple(on_arrays(_order_keys)),
-        doc="Internal: bytes in the order of VARIANTs.",
-    ),
     function(
         "PARSE_JSON", [TEXT], VARIANT, simple(_parse), nullable=True, doc="The VARIANT of JSON text; NULL if invalid."
     ),

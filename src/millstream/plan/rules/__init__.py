@@ -13,7 +13,6 @@ from millstream.plan.nodes import Plan
 from millstream.plan.rules.limit_ranks import limit_ranks
 from millstream.plan.rules.merge_projections import merge_projections
 from millstream.plan.rules.order_joins import order_joins
-from millstream.plan.rules.order_variants import order_variants
 from millstream.plan.rules.prune_columns import prune_columns
 from millstream.plan.rules.push_filters import push_filters
 from millstream.plan.rules.simplify import simplify
@@ -38,7 +37,6 @@ RULES: tuple[Rule, ...] = (
     bottom_up(merge_projections),
     push_filters,
     bottom_up(limit_ranks),
-    bottom_up(order_variants),
     prune_columns,
     bottom_up(merge_projections),
 )
