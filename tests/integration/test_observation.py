@@ -1,4 +1,5 @@
-"""What a server tells of its pipelines beyond their state: profiles, support bundles, demos (api.md §22-§24)."""
+"""What a server tells of its pipelines beyond their state: measurements, logs, profiles, support bundles, demos (api.md
+§13, §22-§24)."""
 
 from __future__ import annotations
 
@@ -86,6 +87,53 @@ def test_a_profile_of_threads(create: Create, rest: Rest) -> None:
     for thread in profile["profiles"]:
         assert len(thread["samples"]) == len(thread["weights"])
         assert all(0 <= i < len(frames) for stack in thread["samples"] for i in stack)
+
+
+def test_measurements_are_replayed_then_streamed_until_the_pipeline_stops(create: Create, rest: Rest) -> None:
+    create("measured", PROGRAM, "running")
+    wait_for("a sample", lambda: bool(rest.http.get("/pipelines/measured/time_series").json()["samples"]))
+    token = rest.push("measured", *range(100)).json()["token"]
+    wait_for("the rows", lambda: rest.completed("measured", token))
+    series = rest.http.get("/pipelines/measured/time_series").json()
+    assert set(series) == {"now", "samples"}
+    with rest.http.stream("GET", "/pipelines/measured/time_series_stream") as response:
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
+        lines = response.iter_lines()
+        seen = [json.loads(next(lines)) for _ in series["samples"]]
+        assert seen == series["samples"]  # none is lost: 60 are kept, one a second
+        seen += [json.loads(next(lines)) for _ in range(2)]
+        assert seen[-1]["t"] > series["now"]
+        assert rest.http.post("/pipelines/measured/stop?force=true").is_success
+        seen += [json.loads(line) for line in lines if line]
+    for sample in seen:
+        assert set(sample) == {"t", "r", "m", "s"}
+        assert [type(sample[key]) for key in "trms"] == [str, int, int, int]
+        assert sample["m"] > 0
+    assert [sample["t"] for sample in seen] == sorted({sample["t"] for sample in seen})
+    assert [sample["r"] for sample in seen] == sorted(sample["r"] for sample in seen)
+    assert seen[-1]["r"] == 100
+
+
+def test_a_log_goes_on_over_restarts_and_clearing(create: Create, rest: Rest) -> None:
+    create("logged", PROGRAM)
+    with rest.http.stream("GET", "/pipelines/logged/logs") as response:  # one reader sees it all happen
+        assert response.headers["content-type"] == "text/plain"
+        assert response.headers["content-encoding"] == "identity"
+        lines = response.iter_lines()
+        seen = [next(lines)]
+        for times in (1, 2):
+            rest.start("logged")
+            assert rest.http.post("/pipelines/logged/stop?force=true").is_success
+            rest.reaches("logged", "Stopped")
+            assert rest.http.post("/pipelines/logged/clear").is_success
+            rest.wait("logged", lambda p: p["storage_status"] == "Cleared", "cleared storage")
+            while sum("Pipeline is stopped" in line for line in seen) < times:
+                seen.append(next(lines))
+            assert sum("pipeline is ready" in line for line in seen) == times
+    with rest.http.stream("GET", "/pipelines/logged/logs") as response:
+        lines = response.iter_lines()
+        assert [next(lines) for _ in seen] == seen  # a late reader is told the same
+    assert sum("Fresh start of pipeline logs" in line for line in seen) == 1
 
 
 def metadata(files: dict[str, bytes]) -> dict[str, Any]:

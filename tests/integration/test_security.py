@@ -3,11 +3,14 @@ server, and nothing secret in what it leaves behind."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import sqlite3
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 
 import httpx
@@ -241,3 +244,34 @@ def _answers(server: Server, name: str) -> Iterator[bytes]:
         assert answer.status_code == 200, path
         yield answer.content
     yield "".join(_some_log_lines(server, name)).encode()
+    yield from _archives(server, name)
+
+
+def _archives(server: Server, name: str) -> Iterator[bytes]:
+    """What a support bundle and the profiles hold, unpacked: nothing can be found in what is compressed."""
+    with httpx.Client(base_url=f"{server.url}/v0/pipelines/{name}") as client:
+        client.headers["Authorization"] = f"Bearer {server.api_key}"
+        assert client.post("/samply_profile", params={"duration_secs": 1}).status_code == 202
+        bundle = _unpacked("bundle.zip", client.get("/support_bundle").content)
+        assert {"logs.txt", "stats.json", "pipeline_config.json", "circuit_profile.json", "metrics.txt"} <= {
+            path.rpartition("/")[2] for path in bundle
+        }
+        assert b"guarded" in bundle["bundle.zip/metadata.txt"]
+        yield from bundle.values()
+        yield client.get("/circuit_json_profile").content
+        yield from _unpacked("profile.zip", client.get("/circuit_profile").content).values()
+        wait_for("the profile", lambda: client.get("/samply_profile").status_code == 200)
+        yield from _unpacked("threads.gz", client.get("/samply_profile").content).values()
+
+
+def _unpacked(path: str, content: bytes) -> dict[str, bytes]:
+    """The files in an archive, those in archives in it as well, by their path."""
+    if path.endswith(".gz"):
+        return _unpacked(path.removesuffix(".gz"), gzip.decompress(content))
+    if not path.endswith(".zip"):
+        return {path: content}
+    found: dict[str, bytes] = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.namelist():
+            found |= _unpacked(f"{path}/{member}", archive.read(member))
+    return found

@@ -9,6 +9,8 @@ import pytest
 
 from millstream.manager import logs
 from millstream.manager.logs import LogBuffer
+from millstream.manager.services import Services
+from tests.manager.http import PREFIX, Http
 
 
 def lines_of(buffer: LogBuffer, after: int = 0) -> list[str]:
@@ -103,3 +105,25 @@ def test_a_large_file_is_emptied(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         file.write("after\n")
         file.flush()
         assert lines_of(buffer)[1:] == ["x" * 200, "after"]
+
+
+def test_a_reader_is_told_of_lines_that_are_gone(
+    services: Services, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MAX_LINES", 10)
+    assert http.post(PREFIX, json={"name": "p", "program_code": ""}).status_code == 201
+    buffer = services.runner.logs(services.store.named("p"))
+    for number in range(30):
+        buffer.note("INFO", f"line {number}")
+    buffer.close()
+    whole = http.get(f"{PREFIX}/p/logs")
+    notice, *kept = whole.text.splitlines()
+    assert notice.startswith("[manager] ")
+    assert "21 prior log lines were discarded due to buffer constraints" in notice
+    assert [line.partition("runner: ")[2].partition(" pipeline-id")[0] for line in kept] == [
+        f"line {number}" for number in range(20, 30)
+    ]
+    assert whole.headers["feldera-logs-epoch"] == buffer.epoch
+    resumed = http.get(f"{PREFIX}/p/logs?cursor={buffer.epoch}:5")
+    assert (resumed.headers["feldera-logs-seq"], resumed.headers["feldera-logs-gap"]) == ("21", "16")
+    assert resumed.text.splitlines() == kept
