@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from millstream.errors import MillstreamError
+from millstream.pipeline.connector_config import parse_connector_config
 from millstream.pipeline.egress import Subscription
 from millstream.pipeline.routes.common import bool_parameter, connection, ready, relation_segment
 
@@ -22,6 +23,8 @@ KEEP_ALIVE_S = 3.0
 """Silence after which an empty chunk is sent."""
 FORMATS = ("csv", "json")
 _BODY_KEYS = ("format", "backpressure")
+_NOT_FOLLOWED = ("enable_output_buffer", "index")
+"""What a connector may have, but not a subscription."""
 _HEADERS = {"Cache-Control": "no-cache"}
 
 
@@ -58,6 +61,7 @@ def _from_query(request: Request) -> EgressOptions:
             {"endpoint_name": "api", "format_name": format_name},
         )
     config: dict[str, Any] = {}
+    bool_parameter(request, "array")  # JSON comes in arrays whatever is asked for
     if format_name == "json":
         config = {k: request.query_params[k] for k in ("update_format", "json_flavor") if k in request.query_params}
         config["array"] = True
@@ -66,20 +70,36 @@ def _from_query(request: Request) -> EgressOptions:
     )
 
 
-def _from_body(config: Any, send_snapshot: bool) -> EgressOptions:
-    if not isinstance(config, dict) or not isinstance(config.get("format"), dict):
+def _from_body(source: Any, send_snapshot: bool) -> EgressOptions:
+    if not isinstance(source, dict) or not isinstance(source.get("format"), dict):
         raise _invalid("the request body must be a connector configuration with a 'format'")
-    transport = config.get("transport") or {"name": "http_output"}
-    if transport.get("name") != "http_output":
-        raise _invalid(f"the transport of an egress request is 'http_output', not '{transport.get('name')}'")
-    name = config["format"].get("name")
-    settings = config["format"].get("config") or {}
+    transport = source.get("transport") or {"name": "http_output"}
+    if not isinstance(transport, dict) or transport.get("name") != "http_output":
+        named = transport.get("name") if isinstance(transport, dict) else transport
+        raise _invalid(f"the 'transport' of an egress request is {{\"name\": \"http_output\"}}, not '{named}'")
+    name = source["format"].get("name")
+    settings = source["format"].get("config") or {}
     if name not in FORMATS:
         raise _invalid(f"HTTP egress supports the formats csv and json, not '{name}'")
+    if not isinstance(settings, dict):
+        raise _invalid("the 'config' of the format must be an object")
     if name == "json" and settings.get("array") is not True:
         raise _invalid('the json format of an egress request needs "array": true')
-    backpressure = bool((transport.get("config") or {}).get("backpressure", False))
-    return EgressOptions(name, settings, backpressure, send_snapshot or bool(config.get("send_snapshot", False)))
+    for key in _NOT_FOLLOWED:
+        if source.get(key):
+            raise _invalid(f"'{key}' cannot be used in an egress request")
+    generic = parse_connector_config("api", {**source, "transport": transport}, output=True)
+    return EgressOptions(name, settings, _backpressure(transport), send_snapshot or generic.send_snapshot)
+
+
+def _backpressure(transport: dict[str, Any]) -> bool:
+    config = transport.get("config") or {}
+    if not isinstance(config, dict) or set(config) - {"backpressure"}:
+        raise _invalid("the 'config' of the transport 'http_output' is an object that may hold 'backpressure' only")
+    value = config.get("backpressure", False)
+    if not isinstance(value, bool):
+        raise _invalid(f"'backpressure' must be true or false, not {value!r}")
+    return value
 
 
 def _invalid(message: str) -> MillstreamError:
