@@ -19,6 +19,9 @@ def serve(
     host: Annotated[str, typer.Option("--host", "--bind-address", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "--api-port", help="Port to listen on.")] = 8080,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    demos_dir: Annotated[
+        list[Path] | None, typer.Option(help="Directory of more programs to try (docs/api.md); may be repeated.")
+    ] = None,
     auth_provider: Annotated[
         str,
         typer.Option(
@@ -126,7 +129,8 @@ def serve(
     if private_ca_cert_path:
         tls.check_ca_file(private_ca_cert_path)
     secured = tls.from_options(enable_https, https_tls_cert_path, https_tls_key_path)
-    serve_manager(host, port, data_dir.expanduser(), settings, secured)
+    demos = [directory.expanduser() for directory in demos_dir or ()]
+    serve_manager(host, port, data_dir.expanduser(), settings, secured, demos)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ FIELDS = (
         {"udf_python": {"type": "string", "nullable": True}},
         "functions written in Python belong to a program",
     ),
+    Fields(("Demo",), {"udf_python": {"type": "string"}}, "there only if the program has functions written in Python"),
 )  # fmt: skip
 
 #: Operations that the interface does not have, and why they are here.

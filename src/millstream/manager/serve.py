@@ -16,13 +16,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
 from millstream.errors import MillstreamError
+from millstream.manager import demos
 from millstream.manager.access import Access, is_loopback_name
 from millstream.manager.app import create_app
 from millstream.manager.services import Services
@@ -37,19 +38,27 @@ GRACE_S = 3
 """How long answers that are under way may take when the server ends."""
 
 
-def serve(host: str, port: int, data_dir: Path, access: Access | None = None, tls: Tls | None = None) -> None:
+def serve(
+    host: str,
+    port: int,
+    data_dir: Path,
+    access: Access | None = None,
+    tls: Tls | None = None,
+    demos_dirs: Sequence[Path] = (),
+) -> None:
     """Serve the API on `host`:`port` (0: any free port) until SIGINT or SIGTERM. `access` says who may use it (default:
-    everybody), `tls` None means plain HTTP.
+    everybody), `tls` None means plain HTTP, `demos_dirs` hold more programs to try.
 
-    Raises `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses `data_dir`, and
-    `DataDirectoryNotUsable` if that cannot be written.
+    Raises `InvalidDemo`, `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses
+    `data_dir`, and `DataDirectoryNotUsable` if that cannot be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    more_demos = tuple(demo for directory in demos_dirs for demo in demos.load(directory))
     data_dir = data_dir.absolute()
     with _locked(data_dir), _listening(host, port) as listener:
-        uvloop.run(_serve(listener, data_dir, access or Access(), tls))
+        uvloop.run(_serve(listener, data_dir, access or Access(), tls, more_demos))
 
 
 @contextlib.contextmanager
@@ -111,8 +120,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(listener: socket.socket, data_dir: Path, access: Access, tls: Tls | None) -> None:
-    services = Services(data_dir, access)
+async def _serve(
+    listener: socket.socket, data_dir: Path, access: Access, tls: Tls | None, more_demos: tuple[demos.Demo, ...]
+) -> None:
+    services = Services(data_dir, access, more_demos)
     config = uvicorn.Config(
         create_app(services),
         log_config=None,

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from millstream.manager import errors
+from millstream.manager import demos, errors
 from millstream.manager.access import Access
 from millstream.manager.authentication import Authenticator
 from millstream.manager.compiler import Compiler
@@ -33,7 +33,7 @@ IDLE_CONNECTION_S = 30.0
 class Services:
     """See the module. To be made on the event loop."""
 
-    def __init__(self, data_dir: Path, access: Access | None = None) -> None:
+    def __init__(self, data_dir: Path, access: Access | None = None, more_demos: tuple[demos.Demo, ...] = ()) -> None:
         self.engine: Engine = open_database(data_dir / DATABASE_FILE)
         self.store = Store(self.engine)
         limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_CONNECTION_S)
@@ -44,6 +44,8 @@ class Services:
         self.proxy = Proxy(self.client, tokens, self.runner.nudge)
         self.keys = ApiKeys(self.engine)
         self.support = Support(self.store, self.runner, self.proxy, data_dir, self.dataflow)
+        #: Programs to try, those of the operator last.
+        self.demos = (*demos.packaged(), *more_demos)
         self.access = access or Access()
         #: Talks to the login provider, through the proxy that the environment names, if any.
         self.login_client = _login_client(self.access)

@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from millstream.manager import errors
 from millstream.manager.authentication import principal_of
-from millstream.manager.demos import demos
 from millstream.manager.keys import KeyRole
 from millstream.manager.platform import configuration
 from millstream.manager.routes.common import Segment, Server, body_schema, decode_body, empty_response, json_response
@@ -65,9 +64,9 @@ async def config() -> Response:
 
 
 @router.get("/v0/config/demos")
-async def config_demos() -> Response:
+async def config_demos(services: Server) -> Response:
     """Programs to try."""
-    return json_response(demos())
+    return json_response(services.demos)
 
 
 @router.get("/v0/config/session")
