@@ -1,6 +1,6 @@
 """`python -m benchmarks [--full] [--only NAME ...]`: run cases and grids, save JSON, write docs/benchmarks.md.
 
-Without `--full` a quick selection, under ten minutes. `--only` merges what it ran into the saved results.
+Without `--full` a quick selection. `--only` merges what it ran into the saved results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     """Run what was asked for; with `--case` run one case in this process and print its measurements as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--case", choices=CASES, help="run one case once, in this process, and print JSON")
-    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: about two hours")
+    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: hours")
     parser.add_argument("--only", nargs="+", choices=[*CASES, *GRIDS], help="run only these")
     arguments = parser.parse_args()
     if arguments.case:
