@@ -3,8 +3,7 @@
     EXCEPT ALL     max(0, l - r)          EXCEPT     1 if l > 0 and r <= 0 else 0
     INTERSECT ALL  min(l, r)              INTERSECT  1 if l > 0 and r > 0 else 0
 
-where negative multiplicities count as 0. State is both multiplicities of every row, by the row's hash pair; values are
-not kept (see distinct.py). Cost O(|delta|).
+where negative multiplicities count as 0. State is both multiplicities of every row (row_counts.py). Cost O(|delta|).
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import numpy as np
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator, concat_deltas
-from millstream.operators.floors import Floors, SlotFloors, Sweeps
+from millstream.operators.floors import Floors
 from millstream.operators.kernels import sum_weights
-from millstream.operators.slots import SlotIndex, grown
+from millstream.operators.row_counts import RowCounts
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
 
@@ -55,12 +54,8 @@ class SetOperator(Operator):
     kind = "set operation"
 
     def __init__(self, operation: str, keep_all: bool, seeds: Seeds, floors: Sequence[int] = ()) -> None:
-        self._floors = SlotFloors(floors)
-        self._sweeps = Sweeps()
         self._multiplicity = _MULTIPLICITIES[operation, keep_all]
-        self._index = SlotIndex(seeds)
-        self._counts: Integers = np.zeros((64, 2), np.int64)
-        self._live = 0
+        self._counts = RowCounts(2, seeds, floors)
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         left, right = inputs
@@ -68,9 +63,7 @@ class SetOperator(Operator):
         if not parts:
             return None
         delta = concat_deltas(parts)
-        touched = self._index.touch(delta.columns, delta.num_rows)
-        self._counts = grown(self._counts, self._index.capacity)
-        before = self._counts[touched.slots]
+        touched, before = self._counts.touch(delta)
         after = before.copy()
         start = 0
         for side, part in enumerate((left, right)):
@@ -78,12 +71,7 @@ class SetOperator(Operator):
                 groups = touched.groups[start : start + part.num_rows]
                 after[:, side] += sum_weights(groups, part.weights, touched.count)
                 start += part.num_rows
-        self._counts[touched.slots] = after
-        gone = ~after.any(axis=1)
-        self._live += int(np.count_nonzero(~gone)) - int(np.count_nonzero(before.any(axis=1)))
-        self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
-        self._floors.forget(touched.slots[gone])
-        self._index.release(touched.slots[gone])
+        self._counts.store(delta, touched, before, after)
         change = self._result(after) - self._result(before)
         changed = np.flatnonzero(change)
         return Delta(delta.take(touched.first[changed]).columns, change[changed])
@@ -93,18 +81,12 @@ class SetOperator(Operator):
         return self._multiplicity(positive[:, 0], positive[:, 1])
 
     def discard(self, floors: Floors) -> None:
-        if not self._sweeps.due(self._live):
-            return
-        dead = self._floors.take_dead(floors)
-        self._live -= len(dead)
-        self._counts[dead] = 0
-        self._index.release(dead)
-        self._sweeps.done(self._live)
+        self._counts.discard(floors)
 
     @property
     def state_rows(self) -> int:
-        return self._live
+        return self._counts.num_rows
 
     @property
     def state_bytes(self) -> int:
-        return self._index.nbytes + self._counts.nbytes
+        return self._counts.nbytes

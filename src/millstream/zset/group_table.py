@@ -4,9 +4,9 @@ A trace keeps every row; a sum per group needs one number. Such state lives in p
 which element of them belongs to which group. Groups are identified by a pair of independent 64-bit hashes.
 
 It is an open-addressing hash table with linear probing, at most two thirds full. A cell is two words: the first hash,
-and the upper half of the second one with slot + 1 in its lower half, so an empty cell has 0 there. Almost every look-
-up is decided in one cache line; the pairs, which are held per slot too, confirm it. Growing reads cells from first to
-last and writes them to two places that ascend as well. Releasing moves the following cells back, so there are no
+and the upper half of the second one with slot + 1 in its lower half, so an empty cell has 0 there. Almost every
+look-up is decided in one cache line; the pairs, which are held per slot too, confirm it. Growing reads cells from first
+to last and writes them to two places that ascend as well. Releasing moves the following cells back, so there are no
 tombstones. It is mutable and belongs to one thread.
 """
 
