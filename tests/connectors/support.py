@@ -73,6 +73,9 @@ class MemorySink:
         self.times: list[float] = []
         self.byte_stream_ended = 0
         self.inputs_ended = 0
+        #: Rows of each transaction; one that is not committed is not among them.
+        self.transactions: list[int] = []
+        self._transaction_from: int | None = None
         self.errors: list[tuple[str, str, bool]] = []
         self.closing = False
         self.clock = 1_000_000.0
@@ -119,8 +122,19 @@ class MemorySink:
     def error(self, tag: str, message: str, *, fatal: bool = False) -> None:
         self.errors.append((tag, message, fatal))
 
+    def start_transaction(self, label: str | None = None) -> None:
+        assert self._transaction_from is None, "transactions do not nest"
+        self._transaction_from = self.num_rows
+
+    def commit_transaction(self) -> None:
+        assert self._transaction_from is not None, "there is no transaction to commit"
+        self.transactions.append(self.num_rows - self._transaction_from)
+        self._transaction_from = None
+
     def end_of_input(self) -> None:
         self.inputs_ended += 1
+        if self._transaction_from is not None:
+            self.commit_transaction()
 
     def request_step(self) -> None:
         raise AssertionError("no connector here asks for steps")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from itertools import pairwise
 from typing import Any
@@ -147,8 +146,22 @@ def test_rows_are_the_same_for_every_number_of_workers_and_a_seed() -> None:
     assert made(seed=2**64 - 1) == made(seed=2**64 - 1)
 
 
-def test_transactions_are_announced_as_ineffective(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        sink = datagen({"plan": [{"limit": 5}], "transaction_size": 2}, TABLE)
-    assert sink.num_rows == 5
-    assert "`transaction_size`" in caplog.text
+@pytest.mark.parametrize(("limit", "size", "expected"), [
+    (5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 1, [1, 1, 1]), (3, 10, [3]), (25_000, 12_000, [12_000, 12_000, 1_000]),
+    (0, 2, []),
+])  # fmt: skip
+def test_so_many_rows_are_a_transaction_and_the_rest_at_the_end(limit: int, size: int, expected: list[int]) -> None:
+    sink = datagen({"plan": [{"limit": limit}], "transaction_size": size}, TABLE)
+    assert (sink.num_rows, sink.transactions) == (limit, expected)
+
+
+def test_a_transaction_spans_plans_and_pauses_and_does_not_change_the_rows() -> None:
+    plans = [{"limit": 3, "fields": UNIFORM}, {"limit": 4, "rate": 10, "fields": UNIFORM}]
+    sink = MemorySink(activity=[True, False, True, True, False])
+    datagen({"plan": plans, "transaction_size": 5, "seed": 1}, TABLE, sink)
+    assert sink.transactions == [5, 2]
+    assert sink.columns == datagen({"plan": plans, "seed": 1}, TABLE).columns
+
+
+def test_without_a_size_there_are_no_transactions() -> None:
+    assert datagen({"plan": [{"limit": 5}]}, TABLE).transactions == []

@@ -32,6 +32,7 @@ COLUMNS = (TableColumn("id", BIGINT.with_nullable(False)), TableColumn("s", VARC
 SCHEMA = tuple(Column(column.name, column.type) for column in COLUMNS)
 
 Connectors = dict[str, dict[str, Any]]
+Offer = ChangeBatch | Exception | Callable[[InputSink], None] | None
 
 
 def table(name: str = "t", connectors: Connectors | None = None, **options: Any) -> Table:
@@ -140,7 +141,8 @@ def empty_input(**options: Any) -> dict[str, Any]:
 class ScriptedInput(InputConnector):
     """Reads what the test offers: each `offer(batch)` is one chunk, taken only while the connector may read.
 
-    `chunks_read` counts the chunks taken; `offer` returns at once. `None` ends the input, an exception fails it."""
+    `chunks_read` counts the chunks taken; `offer` returns at once. `None` ends the input, an exception fails it, and
+    anything else than rows is called with the sink."""
 
     name = "scripted"
     format = "forbidden"
@@ -148,7 +150,7 @@ class ScriptedInput(InputConnector):
 
     def __init__(self, endpoint_name: str, config: dict[str, Any], relation: Relation) -> None:
         self.endpoint_name = endpoint_name
-        self.offered: queue.Queue[ChangeBatch | Exception | None] = queue.Queue()
+        self.offered: queue.Queue[Offer] = queue.Queue()
         self.chunks_read = 0
         #: How often the connector found that it may not read.
         self.refusals = 0
@@ -158,7 +160,7 @@ class ScriptedInput(InputConnector):
     def open(self) -> None:
         self.opened = True
 
-    def offer(self, chunk: ChangeBatch | Exception | None) -> None:
+    def offer(self, chunk: Offer) -> None:
         self.offered.put(chunk)
 
     def run(self, sink: InputSink) -> None:
@@ -178,6 +180,9 @@ class ScriptedInput(InputConnector):
                 return
             if isinstance(chunk, Exception):
                 raise chunk
+            if not isinstance(chunk, ChangeBatch):
+                chunk(sink)
+                continue
             self.chunks_read += 1
             sink.push_batch(chunk, 8 * chunk.num_rows)
 

@@ -41,8 +41,15 @@ class InputSink(Protocol):
     def error(self, tag: str, message: str, *, fatal: bool = False) -> None:
         """A transport error. Fatal: the connector has stopped; the pipeline goes on."""
 
+    def start_transaction(self, label: str | None = None) -> None:
+        """What is pushed from now on takes effect in one step. If others have a transaction open, it becomes part of
+        that; `label` is shown in the statistics. Transactions do not nest."""
+
+    def commit_transaction(self) -> None:
+        """All of the transaction has been pushed. Until it has been committed, what is pushed next stays queued."""
+
     def end_of_input(self) -> None:
-        """All data has been pushed."""
+        """All data has been pushed; commits an open transaction."""
 
     def request_step(self) -> None:
         """Ask for a step even without queued records (clock ticks)."""

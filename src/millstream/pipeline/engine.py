@@ -144,10 +144,27 @@ class Engine:
         transaction = self.transaction
         self._stepping = True
         if transaction.phase is Phase.COMMITTING:
-            return _Work(self._next_step(), transaction.take(), self._now_us(), commit=True)
+            return self._commit_work()
+        changes = self._drain()
+        if transaction.phase is Phase.NONE:
+            return _Work(self._next_step(), changes, self._now_us())
+        for table, batches in changes.items():
+            transaction.hold(table, batches)
+        self._settle()
+        if transaction.agreed:
+            transaction.begin_commit()
+            return self._commit_work()
+        self._finished_turn()
+        return _Work(None)
+
+    def _commit_work(self) -> _Work:
+        return _Work(self._next_step(), self.transaction.take(), self._now_us(), commit=True)
+
+    def _drain(self, *, everything: bool = False) -> dict[str, list[ChangeBatch]]:
+        """What a turn takes from the queues, by table."""
         changes: dict[str, list[ChangeBatch]] = {}
         for endpoint in self.inputs.values():
-            batches = endpoint.take()
+            batches = endpoint.take(self.transaction, everything=everything)
             if not batches:
                 continue
             if endpoint.kind is InputKind.CLOCK:
@@ -155,13 +172,7 @@ class Engine:
                 self.clock.consumed(len(batches))
             else:
                 changes.setdefault(endpoint.relation, []).extend(batches)
-        if transaction.phase is Phase.OPEN:
-            for table, batches in changes.items():
-                transaction.hold(table, batches)
-            self._settle()
-            self._finished_turn()
-            return _Work(None)
-        return _Work(self._next_step(), changes, self._now_us())
+        return changes
 
     def _next_step(self) -> int:
         self._control.totals.initiated_steps += 1
@@ -306,11 +317,14 @@ class Engine:
         if self.transaction.phase is Phase.COMMITTING or control.step_requested:
             return 0.0
         waits: list[float] = []
-        if control.totals.buffered_records > 0:
-            if control.totals.buffered_records > self._config.min_batch_size_records:
+        withheld = self.transaction.committed_endpoints
+        waiting = control.totals.buffered_records - sum(self.inputs[name].buffered_records for name in withheld)
+        if waiting > 0:
+            if waiting > self._config.min_batch_size_records:
                 return 0.0
             delay = self._config.max_buffering_delay_us / 1e6
-            queued = [t for endpoint in self.inputs.values() if (t := endpoint.oldest_queued_at) is not None]
+            sources = [endpoint for name, endpoint in self.inputs.items() if name not in withheld]
+            queued = [t for endpoint in sources if (t := endpoint.oldest_queued_at) is not None]
             waits.extend(max(0.0, queued_at + delay - now) for queued_at in queued)
         tick = None if self.clock is None else self.clock.seconds_to_tick()
         if tick is not None:
@@ -327,11 +341,12 @@ class Engine:
     # ---- transactions (under the lock) --------------------------------------------------------------------------
 
     def start_transaction(self) -> int:
-        """Open a transaction; a step under way is waited for, it belongs to the time before."""
-        control = self._control
+        """Open a transaction, or take part in one that connectors have opened. A step under way is waited for, it
+        belongs to the time before; so is the commit of connectors' transactions."""
+        control, transaction = self._control, self.transaction
         self._holding += 1
         try:
-            while self._stepping and self.transaction.phase is Phase.NONE and not control.closing:
+            while self._stepping and not transaction.concerns_api and not control.closing:
                 control.progress.wait()
         finally:
             self._holding -= 1
@@ -340,23 +355,24 @@ class Engine:
         return self.transaction.begin()
 
     def commit_transaction(self) -> None:
-        """Take in what is queued and make the commit's step due."""
+        """Take in what is queued, and make the commit's step due unless connectors have yet to commit."""
+        transaction = self.transaction
+        transaction.commit_by_api()
+        for table, batches in self._drain(everything=True).items():
+            transaction.hold(table, batches)
+        self._settle()
+        if transaction.agreed:
+            self._begin_commit()
+        self._control.engine_wakeup.notify()
+        self._control.progress.notify_all()
+
+    def _begin_commit(self) -> None:
         transaction = self.transaction
         transaction.begin_commit()
-        for endpoint in self.inputs.values():
-            batches = endpoint.take(everything=True)
-            if endpoint.kind is InputKind.CLOCK:
-                assert self.clock is not None
-                self.clock.consumed(len(batches))
-            elif batches:
-                transaction.hold(endpoint.relation, batches)
-        self._settle()
         if transaction.empty:
             transaction.end()
             if self._control.totals.processed_records > self._control.totals.published_records:
                 self._control.request_step()  # ticks of the clock were taken in
-        self._control.engine_wakeup.notify()
-        self._control.progress.notify_all()
 
     # ---- reactions (under the lock) -----------------------------------------------------------------------------
 

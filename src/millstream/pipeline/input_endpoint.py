@@ -4,9 +4,10 @@ Problem: a source (connector thread, HTTP request, ad-hoc INSERT, embedded progr
 steps take them at theirs. Any number of callers start and pause the source meanwhile. No record may be lost or taken
 twice, and every count must be right at every instant.
 
-Representation: a FIFO of (batch, bytes, time of arrival). `take` removes at most `step_limit` records for a step, and
-splits the last batch if need be; they stay counted as buffered until `settle` says that the step has happened. All
-methods take the control lock themselves, except those said to run under it.
+Representation: a FIFO of (batch, bytes, time of arrival), and between them the bounds of the source's transactions.
+`take` removes at most `step_limit` records for a step, and splits the last batch if need be; they stay counted as
+buffered until `settle` says that the step has happened. All methods take the control lock themselves, except those
+said to run under it.
 
 Who may read: the pipeline runs, the user has not paused the endpoint, and the queue is below its thresholds. These are
 four independent facts; `active` is their conjunction and nothing else. The queue is drained in every state:
@@ -33,6 +34,7 @@ from millstream.pipeline.histogram import HistogramSnapshot
 from millstream.pipeline.latency import LatencySamples
 from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG
 from millstream.pipeline.stats import InputMetrics, InputStatus
+from millstream.pipeline.transactions import Transaction
 from millstream.zset.changes import ChangeBatch
 
 
@@ -62,6 +64,14 @@ class QueueEntry:
             QueueEntry(self.batch.slice(0, rows), head_bytes, self.queued_at),
             QueueEntry(self.batch.slice(rows, total - rows), self.num_bytes - head_bytes, self.queued_at),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionBound:
+    """Here a transaction of the source begins, or (`begins` false) ends."""
+
+    begins: bool
+    label: str | None = None
 
 
 class InputEndpoint:
@@ -97,7 +107,9 @@ class InputEndpoint:
         self.buffered_records = 0
         self.buffered_bytes = 0
         self._control = control
-        self._queue: deque[QueueEntry] = deque()
+        self._queue: deque[QueueEntry | TransactionBound] = deque()
+        #: The source is inside a transaction of its own; steps may not have come so far.
+        self._transaction_open = False
         self._taken: list[QueueEntry] = []
         self._parse_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
         self._transport_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
@@ -196,6 +208,7 @@ class InputEndpoint:
             self._transport_errors.add(tag, message)
             if fatal and self.fatal_error is None:
                 self.fatal_error = self._control.redact(message)
+                self._end_transaction()
                 self._control.input_failed(self.name)
             self._control.progress.notify_all()
 
@@ -205,21 +218,66 @@ class InputEndpoint:
             if self.end_of_input or self.closing:
                 return
             self.end_of_input = True
+            self._end_transaction()
             self._finish_if_drained()
             self._control.progress.notify_all()
+
+    def start_transaction(self, label: str | None) -> None:
+        """What is queued from now on is one transaction of the source. Inside of one: a transport error."""
+        with self._control.lock:
+            if self._transaction_open:
+                self.add_error("connector_start_transaction", "the connector already is in a transaction", False)
+            elif not self.closing:
+                self._transaction_open = True
+                self._queue.append(TransactionBound(True, label))
+
+    def commit_transaction(self) -> None:
+        """The source's transaction is complete. Outside of one: a transport error."""
+        with self._control.lock:
+            if not self._transaction_open and not self.closing:
+                self.add_error("connector_commit_transaction", "the connector is in no transaction", False)
+            self._end_transaction()
+
+    def _end_transaction(self) -> None:
+        if not self._transaction_open:
+            return
+        self._transaction_open = False
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, TransactionBound) and last.begins:
+            self._queue.pop()  # it is empty
+            return
+        self._queue.append(TransactionBound(False))
+        if last is None:
+            self._control.request_step()  # no record will make the engine look at the queue
 
     # ---- draining (under the lock) ------------------------------------------------------------------------------
 
     @property
     def oldest_queued_at(self) -> float | None:
         """When the first waiting record came."""
-        return self._queue[0].queued_at if self._queue else None
+        return next((entry.queued_at for entry in self._queue if isinstance(entry, QueueEntry)), None)
 
-    def take(self, *, everything: bool = False) -> list[ChangeBatch]:
-        """Batches for the next step, at most `step_limit` records; `settle` must follow."""
+    def take(self, transaction: Transaction, *, everything: bool = False) -> list[ChangeBatch]:
+        """Batches for the next step or the open transaction, at most `step_limit` records; `settle` must follow. Where
+        the source begins a transaction, it becomes a participant; where it ends one, nothing is taken until that is
+        over. `everything`: without limit, but only to the begin of a transaction."""
+        if transaction.has_committed(self.name):
+            return []
         left = self.step_limit if self.step_limit is not None and not everything else self.buffered_records
-        while self._queue and left > 0:
-            entry = self._queue.popleft()
+        while self._queue:
+            entry = self._queue[0]
+            if isinstance(entry, TransactionBound):
+                if entry.begins and (everything or self._taken):
+                    break
+                self._queue.popleft()
+                if not entry.begins:
+                    transaction.commit_by_connector(self.name)
+                    break
+                transaction.join(self.name, entry.label)
+                continue
+            if left <= 0:
+                break
+            self._queue.popleft()
             if entry.batch.num_rows > left:
                 entry, rest = entry.split(left)
                 self._queue.appendleft(rest)

@@ -57,6 +57,14 @@ class ReaderSink:
     def error(self, tag: str, message: str, *, fatal: bool = False) -> None:
         self._endpoint.add_error(tag, message, fatal)
 
+    def start_transaction(self, label: str | None = None) -> None:
+        self._flush()
+        self._endpoint.start_transaction(label)
+
+    def commit_transaction(self) -> None:
+        self._flush()
+        self._endpoint.commit_transaction()
+
     def end_of_input(self) -> None:
         if self._stream is not None and self._stream.pending_bytes:
             self._queue(self._stream.feed(b"", end=True))

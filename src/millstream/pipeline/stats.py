@@ -6,7 +6,8 @@ A snapshot is taken under the control lock, so its numbers fit together; it is t
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from millstream.pipeline.error_log import LoggedError
@@ -100,19 +101,22 @@ class OutputStatus:
 
 @dataclass(frozen=True, slots=True)
 class TransactionStatus:
-    """The transaction part of the global metrics."""
+    """The transaction part of the global metrics. `initiated_by_connectors`: phase and label by endpoint."""
 
     status: str
     transaction_id: int = 0
     msecs: int | None = None
     records: int | None = None
     initiated_by_api: str | None = None
+    initiated_by_connectors: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
 
     def initiators(self) -> dict[str, Any]:
         return {
             "transaction_id": self.transaction_id or None,
             "initiated_by_api": self.initiated_by_api,
-            "initiated_by_connectors": {},
+            "initiated_by_connectors": {
+                name: {"phase": phase, "label": label} for name, (phase, label) in self.initiated_by_connectors.items()
+            },
         }
 
 

@@ -7,12 +7,11 @@ A limited rate is kept by due times: rows are due 1 / rate seconds after each ot
 due, or what is due after half a second. After a pause the next row is due at once, and no rows are owed for the pause.
 
 `workers` says how many threads upstream uses; one vectorised thread is faster here, and the rows are the same for any
-number, so it has no effect. `transaction_size` is accepted without effect: rows are delivered outside transactions.
+number, so it has no effect. With `transaction_size` every so many rows are a transaction; the last may be smaller.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 from typing import Any, ClassVar
 
@@ -36,8 +35,6 @@ MAX_WAIT_SECONDS = 2.0
 #: Rounding must not turn waiting into spinning.
 MIN_SLEEP_SECONDS = 1e-3
 
-_log = logging.getLogger(__name__)
-
 
 class DatagenInput(InputConnector):
     """Options: `plan`, `seed`, `workers`, `transaction_size`."""
@@ -58,8 +55,9 @@ class DatagenInput(InputConnector):
         self.seed = secrets.randbits(64) if parsed.seed is None else parsed.seed
         #: Number of the next row, over all plans.
         self.next_row = 0
-        if parsed.transaction_size is not None:
-            _log.warning("%s: `transaction_size` has no effect; rows are delivered without transactions", endpoint_name)
+        self._transaction_size = parsed.transaction_size
+        #: Rows of the transaction that is open.
+        self._rows_in_transaction = 0
 
     def run(self, sink: InputSink) -> None:
         for plan, generators in self._plans:
@@ -84,6 +82,8 @@ class DatagenInput(InputConnector):
                 continue
             wanted = min(plan.chunk_rows, max(1, sink.max_batch_rows))
             wanted = wanted if left is None else min(wanted, left)
+            if self._transaction_size is not None:
+                wanted = min(wanted, self._transaction_size - self._rows_in_transaction)
             count = wanted if pace is None else pace.take(sink, wanted)
             if count:
                 self._deliver(generators, count, sink)
@@ -94,7 +94,14 @@ class DatagenInput(InputConnector):
         lanes = row_lanes(self.seed, self.next_row, count)
         batch = ChangeBatch(tuple(generate(lanes) for generate in generators), count)
         self.next_row += count
+        if self._transaction_size is not None and not self._rows_in_transaction:
+            sink.start_transaction()
         sink.push_batch(batch, count * BYTES_PER_RECORD)
+        if self._transaction_size is not None:
+            self._rows_in_transaction += count
+            if self._rows_in_transaction == self._transaction_size:
+                self._rows_in_transaction = 0
+                sink.commit_transaction()
 
 
 class Pace:
