@@ -5,7 +5,7 @@ The sink runs in the test's thread on a clock of its own, so nothing here waits 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -69,6 +69,7 @@ class MemorySink:
     ) -> None:
         self.data = b""
         self.batches: list[ChangeBatch] = []
+        self.positions: list[Mapping[str, Any] | None] = []
         #: When each push came.
         self.times: list[float] = []
         self.byte_stream_ended = 0
@@ -106,10 +107,11 @@ class MemorySink:
         self.byte_stream_ended += end
         self._pushed()
 
-    def push_batch(self, batch: ChangeBatch, num_bytes: int) -> None:
+    def push_batch(self, batch: ChangeBatch, num_bytes: int, position: Mapping[str, Any] | None = None) -> None:
         assert 0 < batch.num_rows <= self.max_batch_rows
         assert all(len(column) == batch.num_rows for column in batch.columns)
         self.batches.append(batch)
+        self.positions.append(position)
         self.num_bytes += num_bytes
         self._pushed()
 

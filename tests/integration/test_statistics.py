@@ -108,11 +108,11 @@ OUTPUT_METRICS: dict[str, Check] = {
          "total_processed_steps", "memory"),
         count,
     ),
-    "batch_records_written": optional(count),
+    "batch_records_written": count,
 }  # fmt: skip
 health = shaped({"status": one_of("Healthy", "Unhealthy"), "description": optional(text)})
 frontier = shaped({
-    "metadata": lambda _: True, "ingested_at": text, "processed_at": optional(text), "completed_at": optional(text)
+    "metadata": lambda value: type(value) is dict, "ingested_at": text, "processed_at": text, "completed_at": text
 })  # fmt: skip
 ENDPOINT: dict[str, Check] = {
     "endpoint_name": text,
@@ -187,6 +187,9 @@ def test_every_key_in_every_state(rest: Rest, counted: str) -> None:
 
     wait_for("the five records", finished)
     assert (five["total_records"], five["total_bytes"]) == (5, 40)
+    done = named(checked(rest, counted), "inputs")["t.five"]
+    assert done["completed_frontier"]["metadata"] == {"rows": {"start": 0, "end": 5}}
+    assert done["health"] == {"status": "Healthy", "description": None}
     bad = rest.http.post(f"{counted}/ingress/t", params={"format": "json"}, content=b'{"insert": {"n": "x"}}')
     assert bad.status_code == 400
     running = checked(rest, counted)

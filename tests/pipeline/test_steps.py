@@ -129,8 +129,8 @@ def test_a_full_queue_stops_the_reader_within_one_chunk_until_it_is_drained(opti
             assert connector.chunks_read == chunks
             # Back-pressure is not a pause.
             assert metrics(controller, C)["paused"] is False
-            controller.step()
             assert metrics(controller, C)["total_records"] == chunks * rows_per_chunk
+            controller.step()
 
 
 def test_tiny_queues_lose_nothing_and_stay_small(tmp_path: Path) -> None:

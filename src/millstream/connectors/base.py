@@ -4,7 +4,7 @@ connector takes encoded buffers. Neither knows of tables' contents, steps or oth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from millstream.types import Relation
@@ -35,8 +35,9 @@ class InputSink(Protocol):
         """Bytes that were read, split and parsed with the connector's format and queued. `end`: the byte stream (file,
         object) ends here; a last unterminated record is parsed."""
 
-    def push_batch(self, batch: ChangeBatch, num_bytes: int) -> None:
-        """Rows of a connector without a byte format, queued; `num_bytes` counts in the statistics."""
+    def push_batch(self, batch: ChangeBatch, num_bytes: int, position: Mapping[str, Any] | None = None) -> None:
+        """Rows of a connector without a byte format, queued; `num_bytes` counts in the statistics. `position`: a JSON
+        object that says where in the source they end, the `completed_frontier` once they are delivered everywhere."""
 
     def error(self, tag: str, message: str, *, fatal: bool = False) -> None:
         """A transport error. Fatal: the connector has stopped; the pipeline goes on."""
@@ -68,6 +69,8 @@ class InputConnector(ABC):
     name: ClassVar[str]
     #: "required", "forbidden" or "optional" (connectors.md §1.4)
     format: ClassVar[str] = "required"
+    #: All that is pushed as bytes is one stream: how many of them were used up is the position in the source.
+    single_stream: ClassVar[bool] = False
     #: The formats that may be used; None: every one.
     formats: ClassVar[tuple[str, ...] | None] = None
 

@@ -40,6 +40,7 @@ class FileInput(InputConnector):
     """Options: `path` (required), `follow` (false), `buffer_size_bytes` (1 MiB)."""
 
     name = "file_input"
+    single_stream = True
 
     def __init__(self, endpoint_name: str, config: dict[str, Any], relation: Relation) -> None:
         self.endpoint_name = endpoint_name

@@ -51,6 +51,7 @@ class UrlInput(InputConnector):
     """Options: `path` (required, the URL), `pause_timeout` (60 s)."""
 
     name = "url_input"
+    single_stream = True
 
     def __init__(self, endpoint_name: str, config: dict[str, Any], relation: Relation) -> None:
         try:

@@ -40,6 +40,7 @@ from millstream.pipeline.orchestration import check_conditions
 from millstream.pipeline.output_endpoint import Mark, OutputEndpoint
 from millstream.pipeline.reader import Reader
 from millstream.pipeline.registry import Registry, transient
+from millstream.pipeline.resources import MemoryPressure
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.stats import GlobalMetrics, PipelineStats
 from millstream.pipeline.tokens import decode_token
@@ -81,6 +82,7 @@ class Controller:
             manual=manual_stepping,
         )
         self._registry = Registry(self._control, self._engine, program, self.config.workers, self.incarnation)
+        self._memory_pressure = MemoryPressure(self.config.memory_budget_mb)
         self._readers: dict[str, Reader] = {}
         self._begun = False
 
@@ -416,6 +418,7 @@ class Controller:
                 engine.transaction.ingest.snapshot(),
                 engine.transaction.commit.snapshot(),
                 {name: endpoint.processing_latency for name, endpoint in engine.inputs.items()},
+                {name: endpoint.completion_latency for name, endpoint in engine.inputs.items()},
             )
 
     def profile(self) -> list[dict[str, Any]]:
@@ -431,6 +434,7 @@ class Controller:
     def _global_metrics(self, rss: int, cpu: int) -> GlobalMetrics:
         """Under the lock."""
         totals = self._control.totals
+        pressure = self._memory_pressure.observe(rss)
         uptime = int((self._control.clock.monotonic() - self._started_at) * 1000)
         return GlobalMetrics(
             state=self.state,
@@ -441,7 +445,8 @@ class Controller:
             runtime_elapsed_msecs=int(self._engine.step_seconds * 1000),
             start_time=int(self._start_time),
             incarnation_uuid=self.incarnation,
-            memory_pressure=_memory_pressure(rss, self.config.memory_budget_mb),
+            memory_pressure=pressure,
+            memory_pressure_epoch=self._memory_pressure.epoch,
             buffered_input_records=totals.buffered_records,
             buffered_input_bytes=totals.buffered_bytes,
             total_input_records=totals.input_records,
@@ -454,11 +459,3 @@ class Controller:
             total_completed_steps=totals.completed_steps,
             pipeline_complete=self._engine.complete,
         )
-
-
-def _memory_pressure(rss: int, max_rss_mb: int | None) -> str:
-    """How close the process is to its limit."""
-    if not max_rss_mb:
-        return "low"
-    share = rss / (max_rss_mb * 1e6)
-    return "critical" if share >= 0.95 else "high" if share >= 0.9 else "moderate" if share >= 0.8 else "low"

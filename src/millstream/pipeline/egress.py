@@ -141,6 +141,11 @@ class EgressEndpoint(OutputEndpoint):
         self._chunks.snapshot = item.snapshot
         super()._deliver(delta, item)
 
+    @property
+    def health(self) -> None:
+        """A subscriber is no connector."""
+        return None
+
     def _dropped(self) -> None:
         self._chunks.skip()
 

@@ -400,6 +400,8 @@ class Engine:
         records = min((mark.input_records for mark in marks), default=totals.published_records)
         totals.completed_steps = max(totals.completed_steps, step)
         totals.completed_records = max(totals.completed_records, records)
+        for endpoint in self.inputs.values():
+            endpoint.complete(totals.completed_steps)
         self._control.progress.notify_all()
 
 

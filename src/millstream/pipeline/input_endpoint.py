@@ -22,18 +22,20 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Any
 
 from millstream.formats.base import ParseError
+from millstream.pipeline.completion import Completion, Position
 from millstream.pipeline.connector_config import ConnectorConfig
 from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
 from millstream.pipeline.histogram import HistogramSnapshot
 from millstream.pipeline.latency import LatencySamples
 from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG
-from millstream.pipeline.stats import InputMetrics, InputStatus
+from millstream.pipeline.stats import Health, InputMetrics, InputStatus
 from millstream.pipeline.transactions import Transaction
 from millstream.zset.changes import ChangeBatch
 
@@ -50,11 +52,13 @@ class InputKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """Queued rows, the raw bytes attributed to them, and when they came (monotonic seconds)."""
+    """Queued rows, the raw bytes attributed to them, when they came (monotonic seconds), and where in the source they
+    end, if the transport has told."""
 
     batch: ChangeBatch
     num_bytes: int
     queued_at: float
+    position: Position | None = None
 
     def split(self, rows: int) -> tuple[QueueEntry, QueueEntry]:
         """The first `rows` rows and the others; no values are copied."""
@@ -62,7 +66,9 @@ class QueueEntry:
         head_bytes = self.num_bytes * rows // total
         return (
             QueueEntry(self.batch.slice(0, rows), head_bytes, self.queued_at),
-            QueueEntry(self.batch.slice(rows, total - rows), self.num_bytes - head_bytes, self.queued_at),
+            QueueEntry(
+                self.batch.slice(rows, total - rows), self.num_bytes - head_bytes, self.queued_at, self.position
+            ),
         )
 
 
@@ -114,6 +120,9 @@ class InputEndpoint:
         self._parse_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
         self._transport_errors = ErrorLog(f"input endpoint '{name}'", control.clock, control.log, control.redact)
         self._latencies = LatencySamples()
+        self._completion = Completion(control.clock)
+        #: What keeps the source from delivering, until it delivers again.
+        self._trouble: str | None = None
         #: (processed records after it, step) of recent steps, both ascending.
         self._assigned: deque[tuple[int, int]] = deque()
         self._forgotten_records = 0
@@ -166,9 +175,15 @@ class InputEndpoint:
 
     # ---- filling ------------------------------------------------------------------------------------------------
 
-    def enqueue(self, batches: Sequence[tuple[ChangeBatch, int]], num_bytes: int | None = None) -> None:
+    def enqueue(
+        self,
+        batches: Sequence[tuple[ChangeBatch, int]],
+        num_bytes: int | None = None,
+        position: Mapping[str, Any] | None = None,
+    ) -> None:
         """Queue batches with their bytes. `num_bytes`: the bytes received, if more than those of the batches (what
-        held no good record counts as processed at once). Dropped when the endpoint is closing."""
+        held no good record counts as processed at once). `position`: where in the source they end. Dropped when the
+        endpoint is closing."""
         now = self._control.clock.monotonic()
         records = sum(batch.num_rows for batch, _ in batches)
         attributed = sum(size for batch, size in batches if batch.num_rows)
@@ -177,7 +192,11 @@ class InputEndpoint:
             if self.closing:
                 return
             totals = self._control.totals
-            self._queue.extend(QueueEntry(batch, size, now) for batch, size in batches if batch.num_rows)
+            entries = [QueueEntry(batch, size, now) for batch, size in batches if batch.num_rows]
+            if entries and position is not None:
+                entries[-1] = replace(entries[-1], position=Position(position, now))
+            self._queue.extend(entries)
+            self._trouble = None
             self.total_records += records
             self.total_bytes += received
             self.buffered_records += records
@@ -206,6 +225,7 @@ class InputEndpoint:
         """Record a transport error; a fatal one says that the source has stopped for good."""
         with self._control.lock:
             self._transport_errors.add(tag, message)
+            self._trouble = self._control.redact(message)
             if fatal and self.fatal_error is None:
                 self.fatal_error = self._control.redact(message)
                 self._end_transaction()
@@ -218,6 +238,7 @@ class InputEndpoint:
             if self.end_of_input or self.closing:
                 return
             self.end_of_input = True
+            self._trouble = None
             self._end_transaction()
             self._finish_if_drained()
             self._control.progress.notify_all()
@@ -291,7 +312,10 @@ class InputEndpoint:
             return
         records = sum(entry.batch.num_rows for entry in self._taken)
         size = sum(entry.num_bytes for entry in self._taken)
-        self._latencies.add([entry.queued_at for entry in self._taken], self._control.clock.monotonic())
+        queued_at = [entry.queued_at for entry in self._taken]
+        self._latencies.add(queued_at, self._control.clock.monotonic())
+        positions = (entry.position for entry in reversed(self._taken) if entry.position is not None)
+        self._completion.consume(queued_at, next(positions, None))
         self._taken.clear()
         was_full = not self.below_thresholds
         self.buffered_records -= records
@@ -314,10 +338,15 @@ class InputEndpoint:
     def assign_step(self, step: int, completed_steps: int) -> None:
         """All records consumed so far belong to steps up to `step`, whose output has been handed over."""
         self._forget(completed_steps)
+        self._completion.assign(step)
         processed = self.total_records - self.buffered_records
         last = self._assigned[-1][0] if self._assigned else self._forgotten_records
         if processed > last:
             self._assigned.append((processed, step))
+
+    def complete(self, completed_steps: int) -> None:
+        """All steps up to this one have been delivered by every output."""
+        self._completion.complete(completed_steps)
 
     def step_of(self, count: int, completed_steps: int) -> tuple[bool, int | None]:
         """Whether the first `count` records are complete, and the step of the last of them (None: not stepped yet, or
@@ -341,6 +370,18 @@ class InputEndpoint:
         return self._latencies.histogram.snapshot()
 
     @property
+    def completion_latency(self) -> HistogramSnapshot:
+        """How long records have waited until every output had delivered their step. Under the lock."""
+        return self._completion.latency.snapshot()
+
+    @property
+    def _health(self) -> Health | None:
+        if self.kind is not InputKind.CONNECTOR:
+            return None
+        trouble = self._trouble if self.fatal_error is None else self.fatal_error
+        return Health(trouble is None, trouble)
+
+    @property
     def num_errors(self) -> int:
         return self._parse_errors.count + self._transport_errors.count
 
@@ -361,6 +402,8 @@ class InputEndpoint:
             ),
             self.fatal_error,
             self.paused,
+            self._health,
+            self._completion.frontier,
             self._parse_errors.latest() if include_errors else (),
             self._transport_errors.latest() if include_errors else (),
         )

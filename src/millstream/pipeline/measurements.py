@@ -12,7 +12,7 @@ from millstream.pipeline.histogram import HistogramSnapshot
 class Measurements:
     """Since the start of the process. `late_records`: rows that were left out because they came late. Durations in
     seconds: of steps, of transactions until their commit and of commits, and by input endpoint from the moment that
-    records are queued to the end of the step that processes them."""
+    records are queued to the end of the step that processes them, and until every output has delivered that step."""
 
     late_records: int
     max_rss_mb: int | None
@@ -20,3 +20,4 @@ class Measurements:
     transaction_ingest: HistogramSnapshot
     transaction_commit: HistogramSnapshot
     processing_latency: Mapping[str, HistogramSnapshot]
+    completion_latency: Mapping[str, HistogramSnapshot]

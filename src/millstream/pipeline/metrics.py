@@ -115,6 +115,9 @@ def _measured(stats: Mapping[str, Any], measured: Measurements) -> list[Family]:
         Family("input_connector_processing_latency_seconds", "histogram",
                "From the arrival of records to the end of the step that processes them.",
                [({"endpoint": name}, value) for name, value in measured.processing_latency.items()]),
+        Family("input_connector_completion_latency_seconds", "histogram",
+               "From the arrival of records until every output has delivered what they changed.",
+               [({"endpoint": name}, value) for name, value in measured.completion_latency.items()]),
     ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
 from millstream.pipeline.limits import OUTPUT_DRAIN_SECONDS, UNBOUNDED_MILLIS
 from millstream.pipeline.output_buffer import Buffered, OutputBuffer
-from millstream.pipeline.stats import OutputMetrics, OutputStatus
+from millstream.pipeline.stats import Health, OutputMetrics, OutputStatus
 from millstream.zset.delta import Delta
 
 
@@ -93,6 +93,9 @@ class OutputEndpoint:
         self._awaits_snapshot = config.send_snapshot
         self._transmitted_records = 0
         self._transmitted_bytes = 0
+        self._batch_records = 0
+        #: Why the last batch did not get through.
+        self._trouble: str | None = None
         self._encode_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log, control.redact)
         self._transport_errors = ErrorLog(f"output endpoint '{name}'", control.clock, control.log, control.redact)
         self._thread = threading.Thread(target=self._run, name=f"out-{name}", daemon=True)
@@ -163,11 +166,19 @@ class OutputEndpoint:
                 self._reached.input_records,
                 self._reached.step,
                 buffered.bytes,
+                self._batch_records,
             ),
             self.fatal_error,
+            self.health,
             self._encode_errors.latest() if include_errors else (),
             self._transport_errors.latest() if include_errors else (),
         )
+
+    @property
+    def health(self) -> Health | None:
+        """Whether the sink takes what it is given."""
+        trouble = self._trouble if self.fatal_error is None else self.fatal_error
+        return Health(trouble is None, trouble)
 
     def _advance(self) -> None:
         """Everything before the queue's head that is not in the buffer has been delivered."""
@@ -292,12 +303,16 @@ class OutputEndpoint:
                 with self._control.lock:
                     self._transmitted_records += buffer.num_records
                     self._transmitted_bytes += len(buffer.data)
+                    self._batch_records += buffer.num_records
             self._connector.batch_end()
+            self._trouble = None
         except Exception as error:  # noqa: BLE001 - whatever a transport raises is that sink's error
             text = error.message if isinstance(error, MillstreamError) else f"{type(error).__name__}: {error}"
             with self._control.lock:
                 self._transport_errors.add("outprobe_push_buf", text)
+                self._trouble = self._control.redact(text)
                 self._control.progress.notify_all()
+        self._batch_records = 0
 
     def _encoded(self, delta: Delta) -> Iterator[EncodedBuffer]:
         """The encoder's buffers; ends early at an encode error, which costs the rest of the batch."""

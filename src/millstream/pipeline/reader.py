@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Mapping
+from typing import Any
 
 from millstream.connectors.base import InputConnector
 from millstream.errors import MillstreamError
@@ -23,8 +25,13 @@ from millstream.zset.changes import ChangeBatch
 class ReaderSink:
     """`connectors.base.InputSink` on an endpoint. Used by one thread."""
 
-    def __init__(self, control: Control, endpoint: InputEndpoint, parser: Parser | None) -> None:
+    def __init__(
+        self, control: Control, endpoint: InputEndpoint, parser: Parser | None, single_stream: bool = False
+    ) -> None:
         self._control = control
+        self._single_stream = single_stream
+        #: Bytes that were parsed.
+        self._offset = 0
         self._endpoint = endpoint
         self._stream = None if parser is None else InputStream(parser)
 
@@ -51,8 +58,8 @@ class ReaderSink:
         assert self._stream is not None, f"{self._endpoint.name}: bytes from a transport without format"
         self._queue(self._stream.feed(data, end))
 
-    def push_batch(self, batch: ChangeBatch, num_bytes: int) -> None:
-        self._endpoint.enqueue([(batch, num_bytes)])
+    def push_batch(self, batch: ChangeBatch, num_bytes: int, position: Mapping[str, Any] | None = None) -> None:
+        self._endpoint.enqueue([(batch, num_bytes)], position=position)
 
     def error(self, tag: str, message: str, *, fatal: bool = False) -> None:
         self._endpoint.add_error(tag, message, fatal)
@@ -95,7 +102,9 @@ class ReaderSink:
     def _queue(self, chunk: ParsedChunk) -> None:
         block = chunk.block
         if chunk.num_bytes:
-            self._endpoint.enqueue(attribute_bytes(block.batches, chunk.num_bytes), chunk.num_bytes)
+            start, self._offset = self._offset, self._offset + chunk.num_bytes
+            position = {"offsets": {"start": start, "end": self._offset}} if self._single_stream else None
+            self._endpoint.enqueue(attribute_bytes(block.batches, chunk.num_bytes), chunk.num_bytes, position)
         self._endpoint.add_parse_errors(block.errors)
 
 
@@ -108,7 +117,7 @@ class Reader:
         self._control = control
         self._endpoint = endpoint
         self._connector = connector
-        self._sink = ReaderSink(control, endpoint, parser)
+        self._sink = ReaderSink(control, endpoint, parser, connector.single_stream)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"in-{endpoint.name}", daemon=True)
 

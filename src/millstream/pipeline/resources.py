@@ -25,6 +25,7 @@ from millstream.errors import MillstreamError
 MEMORY_INTERVAL_S = 0.05
 """How often the memory is looked at."""
 BYTES_PER_MB = 10**6
+_PRESSURES = (("critical", 0.95), ("high", 0.9), ("moderate", 0.8))
 
 
 def resident_bytes() -> int:
@@ -62,6 +63,28 @@ class MemoryWatch:
                 self._on_exceeded(memory_exceeded(used, self._limit_mb))
                 return
             self._stopped.wait(MEMORY_INTERVAL_S)
+
+
+class MemoryPressure:
+    """How close the process is to `limit_mb` (None: there is no limit), and how often that has changed. Not
+    thread-safe: used under the control lock; the time series looks once a second."""
+
+    def __init__(self, limit_mb: int | None) -> None:
+        self._limit_mb = limit_mb
+        self._level = "low"
+        #: Counts the changes of the level.
+        self.epoch = 0
+
+    def observe(self, used: int) -> str:
+        """The level, now that so many bytes are in use."""
+        level = "low"
+        if self._limit_mb:
+            share = used / (self._limit_mb * BYTES_PER_MB)
+            level = next((name for name, least in _PRESSURES if share >= least), "low")
+        if level != self._level:
+            self._level = level
+            self.epoch += 1
+        return level
 
 
 def memory_exceeded(used: int, limit_mb: int) -> MillstreamError:

@@ -10,7 +10,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from millstream.pipeline.completion import Frontier
 from millstream.pipeline.error_log import LoggedError
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a connector does its work; if not, why."""
+
+    healthy: bool
+    description: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"status": "Healthy" if self.healthy else "Unhealthy", "description": self.description}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +41,16 @@ class InputMetrics:
 
 @dataclass(frozen=True, slots=True)
 class InputStatus:
-    """One element of `inputs[]`. `paused` is the user's flag, whatever else keeps the connector from reading."""
+    """One element of `inputs[]`. `paused` is the user's flag, whatever else keeps the connector from reading; `health`
+    is None for what is no connector, `completed_frontier` until a position of the source is complete."""
 
     endpoint_name: str
     stream: str
     metrics: InputMetrics
     fatal_error: str | None
     paused: bool
+    health: Health | None = None
+    completed_frontier: Frontier | None = None
     parse_errors: tuple[LoggedError, ...] = ()
     transport_errors: tuple[LoggedError, ...] = ()
 
@@ -45,10 +60,10 @@ class InputStatus:
             "config": {"stream": self.stream},
             "metrics": asdict(self.metrics),
             "fatal_error": self.fatal_error,
-            "health": None,
+            "health": None if self.health is None else self.health.to_json(),
             "paused": self.paused,
             "barrier": False,
-            "completed_frontier": None,
+            "completed_frontier": None if self.completed_frontier is None else self.completed_frontier.to_json(),
         }
         if include_errors:
             status["parse_errors"] = [error.to_json() for error in self.parse_errors]
@@ -71,7 +86,7 @@ class OutputMetrics:
     total_processed_input_records: int
     total_processed_steps: int
     memory: int
-    batch_records_written: int | None = None
+    batch_records_written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,7 @@ class OutputStatus:
     stream: str
     metrics: OutputMetrics
     fatal_error: str | None
+    health: Health | None = None
     encode_errors: tuple[LoggedError, ...] = ()
     transport_errors: tuple[LoggedError, ...] = ()
 
@@ -91,7 +107,7 @@ class OutputStatus:
             "config": {"stream": self.stream},
             "metrics": asdict(self.metrics),
             "fatal_error": self.fatal_error,
-            "health": None,
+            "health": None if self.health is None else self.health.to_json(),
         }
         if include_errors:
             status["encode_errors"] = [error.to_json() for error in self.encode_errors]
@@ -134,6 +150,7 @@ class GlobalMetrics:
     start_time: int
     incarnation_uuid: uuid.UUID
     memory_pressure: str
+    memory_pressure_epoch: int
     buffered_input_records: int
     buffered_input_bytes: int
     total_input_records: int
@@ -168,7 +185,7 @@ class GlobalMetrics:
             "storage_bytes": 0,
             "storage_mb_secs": 0,
             "memory_pressure": self.memory_pressure,
-            "memory_pressure_epoch": 0,
+            "memory_pressure_epoch": self.memory_pressure_epoch,
             "buffered_input_records": self.buffered_input_records,
             "buffered_input_bytes": self.buffered_input_bytes,
             "total_input_records": self.total_input_records,

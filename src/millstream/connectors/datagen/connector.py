@@ -93,10 +93,10 @@ class DatagenInput(InputConnector):
     def _deliver(self, generators: tuple[Generator, ...], count: int, sink: InputSink) -> None:
         lanes = row_lanes(self.seed, self.next_row, count)
         batch = ChangeBatch(tuple(generate(lanes) for generate in generators), count)
-        self.next_row += count
+        first, self.next_row = self.next_row, self.next_row + count
         if self._transaction_size is not None and not self._rows_in_transaction:
             sink.start_transaction()
-        sink.push_batch(batch, count * BYTES_PER_RECORD)
+        sink.push_batch(batch, count * BYTES_PER_RECORD, {"rows": {"start": first, "end": self.next_row}})
         if self._transaction_size is not None:
             self._rows_in_transaction += count
             if self._rows_in_transaction == self._transaction_size:

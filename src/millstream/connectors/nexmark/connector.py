@@ -128,7 +128,9 @@ class NexmarkInput(InputConnector):
         num_bytes = sum(column.nbytes for column in made)
         for offset in range(0, count, limit):
             part = batch.slice(offset, limit)
-            sink.push_batch(part, num_bytes * part.num_rows // count)
+            last = offset + part.num_rows == count
+            position = {"event_ids": {"start": first, "end": end}} if last else None
+            sink.push_batch(part, num_bytes * part.num_rows // count, position)
 
     def _invalid(self, error: str) -> Exception:
         return invalid_transport(self.endpoint_name, self.name, error)
