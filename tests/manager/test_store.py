@@ -16,7 +16,8 @@ from millstream.manager.edits import check_delete
 from millstream.manager.lifecycle import StartRequest
 from millstream.manager.models import Pipeline
 from millstream.manager.schema import MIGRATIONS, metadata
-from millstream.manager.store import EVENTS_KEPT, Store, open_database
+from millstream.manager.settings import DEFAULTS
+from millstream.manager.store import Store, open_database
 from tests.manager.support import LATER, compiled, new_pipeline, running, stopped
 
 
@@ -122,10 +123,10 @@ def test_every_change_but_metadata_is_an_event_newest_first(store: Store) -> Non
 
 def test_only_the_latest_events_are_kept(store: Store) -> None:
     p = store.insert(new_pipeline())
-    for number in range(EVENTS_KEPT + 5):
+    for number in range(DEFAULTS.events_kept + 5):
         store.apply("p", lambda p, number=number: replace(p, version=number + 2))
     events = store.events(p)
-    assert len(events) == EVENTS_KEPT
+    assert len(events) == DEFAULTS.events_kept == 720
     assert [e["event_id"] for e in events] == sorted((e["event_id"] for e in events), reverse=True)
 
 

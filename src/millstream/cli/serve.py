@@ -11,6 +11,9 @@ _AUTH = "Authentication"
 _TLS = "HTTPS"
 _WEB = "Web pages"
 
+_OTHERS = "Accepted without effect"
+_NO_EFFECT = "No effect: "
+
 DataDir = Annotated[Path, typer.Option(help="Where pipelines and their state are kept.")]
 DEFAULT_DATA_DIR = Path("~/.millstream")
 
@@ -18,7 +21,10 @@ DEFAULT_DATA_DIR = Path("~/.millstream")
 def serve(
     host: Annotated[str, typer.Option("--host", "--bind-address", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "--api-port", help="Port to listen on.")] = 8080,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: Annotated[
+        Path,
+        typer.Option("--data-dir", "--pg-embed-working-directory", help="Where pipelines and their state are kept."),
+    ] = DEFAULT_DATA_DIR,
     demos_dir: Annotated[
         list[Path] | None, typer.Option(help="Directory of more programs to try (docs/api.md); may be repeated.")
     ] = None,
@@ -51,6 +57,14 @@ def serve(
             envvar="FELDERA_AUTH_DEFAULT_ROLE", rich_help_panel=_AUTH, help="What users may do: read or write."
         ),
     ] = "read",
+    auth_first_user_role: Annotated[
+        str,
+        typer.Option(
+            envvar="FELDERA_AUTH_FIRST_USER_ROLE",
+            rich_help_panel=_OTHERS,
+            help=_NO_EFFECT + "no login creates a tenant here. What users may do say the default role and the owners.",
+        ),
+    ] = "",
     owners: Annotated[
         str,
         typer.Option(
@@ -103,8 +117,22 @@ def serve(
         bool,
         typer.Option("--dev-mode", envvar="FELDERA_DEV_MODE", rich_help_panel=_WEB, help="Let all web pages use it."),
     ] = False,
+    compiler_port: Annotated[
+        int | None, typer.Option(rich_help_panel=_OTHERS, help=_NO_EFFECT + "the compiler listens on no port.")
+    ] = None,
+    runner_port: Annotated[
+        int | None, typer.Option(rich_help_panel=_OTHERS, help=_NO_EFFECT + "the runner listens on no port.")
+    ] = None,
+    compiler_working_directory: Annotated[
+        Path | None, typer.Option(rich_help_panel=_OTHERS, help=_NO_EFFECT + "compiling leaves no files.")
+    ] = None,
+    runner_working_directory: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_OTHERS, help=_NO_EFFECT + "pipelines keep theirs in the data directory."),
+    ] = None,
 ) -> None:
     """Start the server: the REST API under /v0."""
+    del compiler_port, runner_port, compiler_working_directory, runner_working_directory  # help says why
     from millstream.manager import access, tls  # the server's libraries only where they are needed
     from millstream.manager.serve import serve as serve_manager
 
@@ -114,6 +142,7 @@ def serve(
         client_id=auth_client_id,
         audience=auth_audience,
         authorized_groups=_listed(auth_authorized_groups),
+        first_user_role=auth_first_user_role,
         default_role=auth_default_role,  # type: ignore[arg-type]  # checked just below
         owners=_listed(owners),
         login_url=auth_login_url,

@@ -36,6 +36,8 @@ class Access:
     audience: str = DEFAULT_AUDIENCE
     authorized_groups: tuple[str, ...] = ()
     default_role: Literal["read", "write"] = "read"
+    #: Has no effect, as there is one tenant and no login creates it; only its value is checked.
+    first_user_role: str = ""
     owners: tuple[str, ...] = ()
     login_url: str = ""
     logout_url: str = ""
@@ -74,6 +76,9 @@ def check(access: Access) -> None:
         raise invalid(f"unknown --auth-provider '{access.provider}': choose one of {', '.join(PROVIDERS)}")
     if access.default_role not in ("read", "write"):
         raise invalid(f"--auth-default-role is '{access.default_role}', but must be 'read' or 'write'")
+    if access.first_user_role not in ("", "read", "write", "admin"):
+        text = f"--auth-first-user-role is '{access.first_user_role}', but must be 'read', 'write' or 'admin'"
+        raise invalid(text)
     for origin in access.allowed_origins:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":

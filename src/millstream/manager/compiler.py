@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -24,12 +23,11 @@ from millstream.manager.framing import LENGTH
 from millstream.manager.ids import timestamp
 from millstream.manager.models import Pipeline
 from millstream.manager.program import CompileOutcome
+from millstream.manager.settings import DEFAULTS
 from millstream.manager.store import Change, Store
 
 log = logging.getLogger("millstream.compiler")
 
-DEFAULT_TIMEOUT_S = 300.0
-TIMEOUT_VARIABLE = "FELDERA_SQL_COMPILATION_TIMEOUT_SECS"
 PROGRAMS_REMEMBERED = 64
 """Programs whose outcome is kept: one that comes again is not checked again."""
 START_TIMEOUT_S = 120.0
@@ -172,9 +170,9 @@ class _Job:
 class Compiler:
     """Compiles what is pending, in the order in which it became so. Lives on the event loop."""
 
-    def __init__(self, store: Store, *, timeout_s: float | None = None) -> None:
+    def __init__(self, store: Store, *, timeout_s: float = DEFAULTS.compilation_timeout_s) -> None:
         self._store = store
-        self.worker = Worker(timeout_s or float(os.environ.get(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT_S))
+        self.worker = Worker(timeout_s)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._lost = False

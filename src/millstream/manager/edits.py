@@ -195,6 +195,13 @@ def edit_pipeline(p: Pipeline, edit: Edit, platform_version: str, now: str) -> P
     return replace(p, **changes)
 
 
+def set_platform_version(p: Pipeline, platform_version: str) -> Pipeline:
+    """`p` as if that version had compiled it."""
+    if not p.fully_stopped:
+        raise errors.update_restricted_to_stopped()
+    return replace(p, platform_version=platform_version)
+
+
 def check_delete(p: Pipeline) -> None:
     """Raises unless the pipeline may be deleted."""
     if not p.fully_stopped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select
 
+from millstream.manager.background import Background
 from millstream.manager.ids import timestamp, uuid7
 from millstream.manager.schema import cluster_events
 
@@ -48,19 +48,16 @@ class Health:
         self._checks = checks
         self._found: dict[str, ServiceHealth] = {}
         self._stored_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._work = Background("health", self._run)
 
     async def start(self) -> None:
         """Check now, then go on checking."""
         await self.check()
-        self._task = asyncio.create_task(self._run(), name="health")
+        self._work.start()
 
     async def close(self) -> None:
         """Stop checking."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._work.close()
 
     async def _run(self) -> None:
         while True:

@@ -55,6 +55,7 @@ PARAMETERS = (
     Parameter(f"GET {P}/query", "format", {"$ref": "#/components/schemas/AdHocResultFormat"}, _CODE),
     Parameter(f"GET {P}/stats", "include_connector_errors", _BOOLEAN, _UNLISTED),
     Parameter(f"GET {P}/logs", "cursor", _STRING, "clients of later versions resume the log where they were"),
+    Parameter(f"POST {P}/testing", "set_platform_version", _STRING, _UNLISTED),
 )
 
 
@@ -117,7 +118,7 @@ ADDED = {
     "GET /healthz": "public in the implementation",
     "GET /robots.txt": "public in the implementation",
     f"GET {P}/stats/errors": "unlisted in the interface: pipeline processes have it",
-    f"POST {P}/testing": "unlisted in the interface; always refused",
+    f"POST {P}/testing": "unlisted in the interface; for tests",
     f"POST {P}/views/{{view_name}}/connectors/{{connector_name}}/command": "unlisted in the interface; always refused",
     f"POST {P}/views/{{view_name}}/connectors/{{connector_name}}/start": "of later versions; always refused",
     f"POST {P}/views/{{view_name}}/connectors/{{connector_name}}/pause": "of later versions; always refused",

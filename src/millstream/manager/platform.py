@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 from millstream import __version__
@@ -13,14 +14,14 @@ API_VERSION = "0.369.0"
 EDITION = "Open source"
 
 
-def configuration() -> dict[str, Any]:
+def configuration(unstable_features: Sequence[str] = ()) -> dict[str, Any]:
     """The answer of `GET /v0/config`."""
     return {
         "edition": EDITION,
         "version": API_VERSION,
         "revision": f"millstream {__version__}",
         "runtime_revision": f"millstream {__version__}",
-        "unstable_features": None,
+        "unstable_features": ",".join(unstable_features) or None,
         "changelog_url": "",
         "license_validity": None,
         "update_info": None,

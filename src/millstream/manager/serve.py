@@ -27,6 +27,7 @@ from millstream.manager import demos
 from millstream.manager.access import Access, is_loopback_name
 from millstream.manager.app import create_app
 from millstream.manager.services import Services
+from millstream.manager.settings import Settings, from_environment
 from millstream.manager.tls import Tls
 
 log = logging.getLogger("millstream.api")
@@ -49,16 +50,18 @@ def serve(
     """Serve the API on `host`:`port` (0: any free port) until SIGINT or SIGTERM. `access` says who may use it (default:
     everybody), `tls` None means plain HTTP, `demos_dirs` hold more programs to try.
 
-    Raises `InvalidDemo`, `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses
+    Raises `InvalidSetting`, `InvalidDemo`,
+    `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses
     `data_dir`, and `DataDirectoryNotUsable` if that cannot be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    settings = from_environment()
     more_demos = tuple(demo for directory in demos_dirs for demo in demos.load(directory))
     data_dir = data_dir.absolute()
     with _locked(data_dir), _listening(host, port) as listener:
-        uvloop.run(_serve(listener, data_dir, access or Access(), tls, more_demos))
+        uvloop.run(_serve(listener, data_dir, access or Access(), tls, more_demos, settings))
 
 
 @contextlib.contextmanager
@@ -121,9 +124,14 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    listener: socket.socket, data_dir: Path, access: Access, tls: Tls | None, more_demos: tuple[demos.Demo, ...]
+    listener: socket.socket,
+    data_dir: Path,
+    access: Access,
+    tls: Tls | None,
+    more_demos: tuple[demos.Demo, ...],
+    settings: Settings,
 ) -> None:
-    services = Services(data_dir, access, more_demos)
+    services = Services(data_dir, access, more_demos, settings)
     config = uvicorn.Config(
         create_app(services),
         log_config=None,

@@ -20,6 +20,7 @@ from millstream.manager.models import Pipeline
 from millstream.manager.oidc import LoginVerifier, fetcher
 from millstream.manager.proxy import Proxy
 from millstream.manager.runner import Runner
+from millstream.manager.settings import Settings
 from millstream.manager.store import Store, open_database
 from millstream.manager.support import Support
 from millstream.manager.tokens import DeploymentTokens
@@ -33,17 +34,24 @@ IDLE_CONNECTION_S = 30.0
 class Services:
     """See the module. To be made on the event loop."""
 
-    def __init__(self, data_dir: Path, access: Access | None = None, more_demos: tuple[demos.Demo, ...] = ()) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        access: Access | None = None,
+        more_demos: tuple[demos.Demo, ...] = (),
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = Settings() if settings is None else settings
         self.engine: Engine = open_database(data_dir / DATABASE_FILE)
-        self.store = Store(self.engine)
+        self.store = Store(self.engine, self.settings.events_kept)
         limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_CONNECTION_S)
         self.client = httpx.AsyncClient(limits=limits, trust_env=False)
         tokens = DeploymentTokens(data_dir / SECRET_FILE)
         self.runner = Runner(self.store, data_dir, self.client, tokens)
-        self.compiler = Compiler(self.store)
+        self.compiler = Compiler(self.store, timeout_s=self.settings.compilation_timeout_s)
         self.proxy = Proxy(self.client, tokens, self.runner.nudge)
         self.keys = ApiKeys(self.engine)
-        self.support = Support(self.store, self.runner, self.proxy, data_dir, self.dataflow)
+        self.support = Support(self.store, self.runner, self.proxy, data_dir, self.dataflow, self.settings)
         #: Programs to try, those of the operator last.
         self.demos = (*demos.packaged(), *more_demos)
         self.access = access or Access()

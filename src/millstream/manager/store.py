@@ -22,9 +22,7 @@ from millstream.manager import errors
 from millstream.manager.ids import timestamp, uuid7
 from millstream.manager.models import Pipeline, pipeline_event
 from millstream.manager.schema import migrate, pipeline_events, pipelines
-
-EVENTS_KEPT = 720
-"""Events of a pipeline that are kept (api.md §22.2)."""
+from millstream.manager.settings import DEFAULTS
 
 METADATA_FIELDS = frozenset({"description", "tags", "process"})
 """Changes of these alone are no event."""
@@ -63,8 +61,10 @@ def open_database(path: Path) -> Engine:
 class Store:
     """All pipelines of a server. Thread-safe."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, events_kept: int = DEFAULTS.events_kept) -> None:
         self._engine = engine
+        #: Events of a pipeline that are kept (api.md §22.2).
+        self._events_kept = events_kept
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         with engine.begin() as connection:
@@ -136,7 +136,7 @@ class Store:
                 raise errors.duplicate_name()
             with self._engine.begin() as connection:
                 connection.execute(insert(pipelines).values(**_to_row(p, _FIELDS)))
-                _record_event(connection, p)
+                self._record_event(connection, p)
             self._by_id = {**self._by_id, p.id: p}
             self._ids = {**self._ids, p.name: p.id}
         self._tell(None, p)
@@ -183,11 +183,31 @@ class Store:
         with self._engine.begin() as connection:
             connection.execute(update(pipelines).where(pipelines.c.id == before.id).values(**_to_row(after, changed)))
             if not METADATA_FIELDS.issuperset(changed):
-                _record_event(connection, after)
+                self._record_event(connection, after)
         self._by_id = {**self._by_id, after.id: after}
         if "name" in changed:
             self._ids = {key: value for key, value in self._ids.items() if key != before.name} | {after.name: after.id}
         return after
+
+    def _record_event(self, connection: Connection, p: Pipeline) -> None:
+        """Add the event that tells of `p` as it is now, and forget the oldest ones."""
+        content = pipeline_event(p, str(uuid7()), timestamp())
+        connection.execute(
+            insert(pipeline_events).values(event_id=content["event_id"], pipeline_id=p.id, event=content)
+        )
+        oldest_kept = (
+            select(pipeline_events.c.event_id)
+            .where(pipeline_events.c.pipeline_id == p.id)
+            .order_by(pipeline_events.c.event_id.desc())
+            .limit(1)
+            .offset(self._events_kept - 1)
+            .scalar_subquery()
+        )
+        connection.execute(
+            delete(pipeline_events).where(
+                pipeline_events.c.pipeline_id == p.id, pipeline_events.c.event_id < oldest_kept
+            )
+        )
 
     def _tell(self, before: Pipeline | None, after: Pipeline | None) -> None:
         if before is not after:
@@ -206,20 +226,3 @@ def _to_row(p: Pipeline, names: Sequence[str]) -> dict[str, Any]:
 def _from_row(row: Row[Any]) -> Pipeline:
     values = row._asdict()
     return Pipeline(**{**values, "tags": tuple(values["tags"])})
-
-
-def _record_event(connection: Connection, p: Pipeline) -> None:
-    """Add the event that tells of `p` as it is now, and forget the oldest ones."""
-    content = pipeline_event(p, str(uuid7()), timestamp())
-    connection.execute(insert(pipeline_events).values(event_id=content["event_id"], pipeline_id=p.id, event=content))
-    oldest_kept = (
-        select(pipeline_events.c.event_id)
-        .where(pipeline_events.c.pipeline_id == p.id)
-        .order_by(pipeline_events.c.event_id.desc())
-        .limit(1)
-        .offset(EVENTS_KEPT - 1)
-        .scalar_subquery()
-    )
-    connection.execute(
-        delete(pipeline_events).where(pipeline_events.c.pipeline_id == p.id, pipeline_events.c.event_id < oldest_kept)
-    )

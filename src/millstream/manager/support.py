@@ -8,11 +8,9 @@ that fails, or does not apply, is named in the metadata of the bundle and keeps 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import io
 import logging
-import os
 import shutil
 import zipfile
 from collections.abc import Awaitable, Callable, Iterable
@@ -23,12 +21,14 @@ from typing import Any
 import orjson
 
 from millstream.errors import MillstreamError
+from millstream.manager.background import Background
 from millstream.manager.ids import timestamp
 from millstream.manager.models import Pipeline, selected_info
 from millstream.manager.platform import configuration
 from millstream.manager.process import read_json, write_json
 from millstream.manager.proxy import Proxy, Target
 from millstream.manager.runner import Runner
+from millstream.manager.settings import Settings
 from millstream.manager.store import Store
 
 log = logging.getLogger("millstream.support")
@@ -42,11 +42,7 @@ PARTS = (
 DIRECTORY = "support"
 SUMMARY_FILE = "collection.json"
 DATA_VERSION = 1
-DEFAULT_INTERVAL_S = 600.0
-DEFAULT_KEPT = 3
 PART_TIMEOUT_S = 30.0
-INTERVAL_VARIABLE = "FELDERA_SUPPORT_DATA_COLLECTION_FREQUENCY"
-KEPT_VARIABLE = "FELDERA_SUPPORT_DATA_RETENTION"
 
 Dataflow = Callable[[Pipeline], Awaitable[dict[str, Any]]]
 
@@ -81,28 +77,28 @@ class Collection:
 class Support:
     """Takes collections, keeps the latest, and packs bundles. Lives on the event loop."""
 
-    def __init__(self, store: Store, runner: Runner, proxy: Proxy, data_dir: Path, dataflow: Dataflow) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, proxy: Proxy, data_dir: Path, dataflow: Dataflow, settings: Settings
+    ) -> None:
         self._store = store
         self._runner = runner
         self._proxy = proxy
         self._directory = data_dir / DIRECTORY
         self._dataflow = dataflow
-        self._interval_s = float(os.environ.get(INTERVAL_VARIABLE) or DEFAULT_INTERVAL_S)
-        self._kept = int(os.environ.get(KEPT_VARIABLE) or DEFAULT_KEPT)
-        self._task: asyncio.Task[None] | None = None
+        self._interval_s = settings.support_interval_s
+        self._kept = settings.support_kept
+        self._settings = settings
+        self._work = Background("support", self._run)
         store.listen(lambda before, after: None if after or before is None else self._forget(before))
 
     def start(self) -> None:
         """Begin to collect in the background, unless the interval is 0."""
         if self._interval_s > 0:
-            self._task = asyncio.create_task(self._run(), name="support")
+            self._work.start()
 
     async def close(self) -> None:
         """Stop collecting."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._work.close()
 
     async def _run(self) -> None:
         while True:
@@ -151,7 +147,7 @@ class Support:
         if part == "pipeline_config":
             return {"pipeline_config.json.gz": gzip.compress(_json(selected_info(p, "all")))}
         if part == "system_config":
-            return {"system_config.json": _json(configuration())}
+            return {"system_config.json": _json(configuration(self._settings.unstable_features))}
         if part == "dataflow_graph":
             return {"dataflow_graph.json": _json(await self._dataflow(p))}
         events = await asyncio.to_thread(self._store.events, p)

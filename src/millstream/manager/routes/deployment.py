@@ -8,12 +8,12 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from millstream.manager import errors, lifecycle
+from millstream.manager import edits, errors, lifecycle
 from millstream.manager.ids import timestamp
 from millstream.manager.lifecycle import StartRequest
 from millstream.manager.models import BootstrapPolicy, Pipeline, RuntimeDesired
 from millstream.manager.proxy import Target
-from millstream.manager.routes.common import Bool, Named, Segment, Server, json_response
+from millstream.manager.routes.common import Bool, Named, Segment, Server, empty_response, json_response
 from millstream.manager.services import Services
 
 router = APIRouter(prefix="/v0/pipelines/{pipeline_name}", tags=["Deployment"])
@@ -106,9 +106,13 @@ async def approve(_p: Named) -> Response:
 
 
 @router.post("/testing")
-async def testing(_p: Named) -> Response:
-    """A hook of tests, which is always off."""
-    raise errors.unsupported_action("testing", "the unstable feature 'testing' is not enabled")
+async def set_for_tests(p: Named, services: Server, set_platform_version: str | None = None) -> Response:
+    """Set the version that compiled the program. For tests: needs the unstable feature `testing`."""
+    if "testing" not in services.settings.unstable_features:
+        raise errors.unsupported_action("testing", "the unstable feature 'testing' is not enabled")
+    if set_platform_version is not None:
+        await _apply(services, p.name, lambda p: edits.set_platform_version(p, set_platform_version))
+    return empty_response()
 
 
 _CHECKPOINTS: dict[str, str] = {

@@ -58,9 +58,9 @@ async def authentication(services: Server) -> Response:
 
 
 @router.get("/v0/config")
-async def config() -> Response:
+async def config(services: Server) -> Response:
     """Versions and edition."""
-    return json_response(configuration())
+    return json_response(configuration(services.settings.unstable_features))
 
 
 @router.get("/v0/config/demos")
