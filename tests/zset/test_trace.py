@@ -23,7 +23,7 @@ from millstream.zset import (
     trace,
     view_kernels,
 )
-from millstream.zset.columns import DATA, FIXED, KIND
+from millstream.zset.columns import DATA, FIXED, KIND, describe
 from millstream.zset.consolidate import SortKey, consolidate, sort_rows
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
@@ -300,6 +300,22 @@ def test_consolidating_keeps_contents_and_leaves_each_row_once(
     assert contents(result) == contents(delta)
     assert result.num_rows == len(contents(delta))
     assert consolidate(result, DEFAULT_SEEDS) is result
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_taking_entries_agrees_with_arrow(data: st.DataObject) -> None:
+    """Of all types at once, out of slices, repeated, in any order; and the table says what the columns are."""
+    length = data.draw(st.integers(1, 20))
+    start = data.draw(st.integers(0, length - 1))
+    delta = Delta.inserts([data.draw(arrays(t, length)).slice(start) for t in ALL_TYPES])
+    chosen = data.draw(st.lists(st.integers(0, length - start - 1), max_size=30))
+    taken = delta.take(np.array(chosen, np.int64))
+    for column, before in zip(taken.columns, delta.columns, strict=True):
+        column.validate(full=True)
+        assert column.type == before.type
+        assert column_values(column) == column_values(before.take(pa.array(chosen, pa.int64())))
+    assert np.array_equal(taken.table, describe(taken.columns))
 
 
 def test_rows_without_columns_consolidate_to_their_total() -> None:

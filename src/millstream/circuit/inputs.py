@@ -175,14 +175,19 @@ class TableInput:
     def _append(self, batches: Sequence[ChangeBatch]) -> Delta:
         if not batches:
             return Delta.empty([arrow_type(column.type) for column in self._table.columns])
-        weights = [_operations(batch).astype(np.int64) for batch in batches]
-        for batch_weights in weights:
+        deltas = []
+        for batch in batches:
+            if batch.operations is None:
+                deltas.append(Delta.inserts(batch.columns, batch.num_rows))
+                continue
+            batch_weights = batch.operations.astype(np.int64)
             if (batch_weights == Operation.UPDATE).any():
                 raise self._refusal("has no primary key: 'update' changes are not supported")
             # Operators downstream keep no state for deletions.
             if self._table.append_only and (batch_weights == Operation.DELETE).any():
                 raise self._refusal("is append-only: deletions are not supported")
-        return concat_deltas([Delta(b.columns, w) for b, w in zip(batches, weights, strict=True)])
+            deltas.append(Delta(batch.columns, batch_weights))
+        return concat_deltas(deltas)
 
     def _refusal(self, reason: str) -> MillstreamError:
         name = self._table.name

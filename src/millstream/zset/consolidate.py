@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.zset.columns import KIND, OTHER, TEXT, Table, describe
+from millstream.zset.columns import KIND, OTHER, TEXT, Table
 from millstream.zset.delta import Delta
 from millstream.zset.hash_kernels import hash_table
 from millstream.zset.hashing import Seeds, hash_pairs
@@ -47,7 +47,7 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     count = delta.num_rows
     if count == 0 or (count == 1 and delta.weights[0]):
         return delta
-    table = describe(delta.columns)
+    table = delta.table
     if _is_consolidated(delta, table, seeds):
         return delta
     keys, rows = hash_pairs(delta.columns, table, count, seeds)
@@ -55,8 +55,8 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     if len(order) == count:
         return delta
     types = [column.type for column in delta.columns]
-    columns, _ = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
-    return Delta(columns, weights)
+    columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
+    return Delta(columns, weights, table)
 
 
 def _is_consolidated(delta: Delta, table: Table, seeds: Seeds) -> bool:

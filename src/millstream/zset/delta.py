@@ -7,11 +7,14 @@ between operators. A delta need not be consolidated: a row may occur several tim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from millstream.zset.columns import Table, describe
+from millstream.zset.moving import take_columns
 
 Weights = npt.NDArray[np.int64]
 
@@ -22,6 +25,16 @@ class Delta:
 
     columns: tuple[pa.Array, ...]
     weights: Weights
+    _table: Table | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def table(self) -> Table:
+        """What kernels see of the columns (columns.py). O(columns) when first asked for."""
+        table = self._table
+        if table is None:
+            table = describe(self.columns)
+            object.__setattr__(self, "_table", table)
+        return table
 
     @property
     def num_rows(self) -> int:
@@ -40,9 +53,9 @@ class Delta:
         return Delta(tuple(columns), np.ones(count, np.int64))
 
     def take(self, indices: npt.NDArray[np.int64]) -> Delta:
-        """The entries at `indices`, in that order."""
-        positions = pa.array(indices)
-        return Delta(tuple(c.take(positions) for c in self.columns), self.weights[indices])
+        """The entries at `indices`, which must exist, in that order."""
+        columns, table = take_columns(self.columns, indices, self.table)
+        return Delta(columns, self.weights[indices], table)
 
     def filter(self, mask: npt.NDArray[np.bool_]) -> Delta:
         """The entries where `mask` is true."""
@@ -54,4 +67,4 @@ class Delta:
 
     def negate(self) -> Delta:
         """The opposite change. O(rows)."""
-        return Delta(self.columns, -self.weights)
+        return Delta(self.columns, -self.weights, self._table)

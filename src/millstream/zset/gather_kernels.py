@@ -68,7 +68,11 @@ def gather_values(tables: Any, sources: Any, c: Any, width: Any, target: Any) ->
     """Values of fixed width."""
     starts = tables[:, c, DATA] + tables[:, c, START] * width
     count = len(sources)
-    if width == 8:
+    if len(tables) == 1 and width == 8:
+        start = starts[0]
+        for i in range(count):
+            store64(target, i * 8, load64(start, sources[i] * 8))
+    elif width == 8:
         for i in range(count):
             source = sources[i]
             store64(target, i * 8, load64(starts[source >> SOURCE_SHIFT], (source & POSITION_MASK) * 8))

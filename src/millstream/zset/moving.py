@@ -1,12 +1,14 @@
 """Gathering: new columns out of entries of several deltas' columns.
 
-`gather_columns` is `take` over more than one source at once. Flat types go through one kernel call for all columns,
-which is what keeps steps of a few rows cheap; lists, maps and structs go through Arrow. O(bytes moved).
+`gather_columns` is `take` over more than one source at once, `take_columns` that of one. Flat types go through one
+kernel call for all columns, which is what keeps steps of a few rows cheap; lists, maps and structs go through Arrow.
+O(bytes moved).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,6 @@ import pyarrow as pa
 from millstream.zset.columns import (
     BITS,
     BYTES,
-    KIND,
     NULLS,
     OTHER,
     POSITION_MASK,
@@ -26,7 +27,7 @@ from millstream.zset.columns import (
     VALID,
     VIEW,
     Table,
-    layout,
+    describe,
 )
 from millstream.zset.gather_kernels import gather, gather_text
 from millstream.zset.views import VIEW_BYTES, Views, characters_of, views_of
@@ -45,23 +46,28 @@ def gather_columns(
     """The `wanted` columns, of `types`, at `sources` (kernels.py), and their table.
 
     `columns[s]` are the columns of source s, arrays or views, and tables[s] their table. The result has views where
-    `viewed` says so, arrays elsewhere.
+    `viewed` says so, arrays elsewhere. Every call has a fixed cost, and there are many in a step: hence plain lists.
     """
     count = len(sources)
+    described = tables[0].tolist()
     # A bitmap is needed where any source has one; most columns have none.
-    nullable: list[bool] = tables[:, :, VALID].any(axis=0).tolist()  # type: ignore[assignment]  # axis=0 gives an array
+    if len(tables) == 1:
+        nullable = [line[VALID] for line in described]
+    else:
+        nullable = tables[:, :, VALID].any(axis=0).tolist()  # type: ignore[assignment]  # axis=0 gives an array
+    kinds: list[int] = []
     buffers: list[list[Any]] = []
     lines: list[tuple[int, ...]] = []
-    has_text = False
-    for o, (column, data_type) in enumerate(zip(wanted, types, strict=True)):
-        kind, width = layout(data_type)
+    for o, column in enumerate(wanted):
+        kind, width = described[column][:2]
         if viewed is not None and viewed[o]:
             kind, width = VIEW, VIEW_BYTES
+        elif kind == VIEW:
+            kind, width = TEXT, 0
         valid = values = None
         data = valid_address = 0
         if kind != NULLS and kind != OTHER:
             if kind == TEXT:
-                has_text = True
                 size = 8 * count + 8
             else:
                 size = (count + 7) >> 3 if kind == BITS else count * width
@@ -70,14 +76,16 @@ def gather_columns(
             if nullable[column]:
                 valid = pa.allocate_buffer((count + 7) >> 3)
                 valid_address = valid.address
+        kinds.append(kind)
         lines.append((kind, width, data, valid_address, 0, 0))
         buffers.append([valid, values])
     out = np.array(lines, np.int64).reshape(-1, TABLE_WIDTH)
-    gather(tables, sources, np.array(wanted, np.int64), out)
-    if has_text:
-        _gather_text(tables, sources, wanted, out, buffers)
-    result = []
-    for o, (data_type, (kind, _, _, valid_address, _, _)) in enumerate(zip(types, out.tolist(), strict=True)):
+    numbers = _numbers(tuple(wanted))
+    gather(tables, sources, numbers, out)
+    if TEXT in kinds:
+        _gather_text(tables, sources, numbers, kinds, out, buffers)
+    result: list[Any] = []
+    for o, (data_type, kind, parts) in enumerate(zip(types, kinds, buffers, strict=True)):
         if kind == OTHER:
             array = _take_other([source[wanted[o]] for source in columns], sources)
             if array.null_count:
@@ -85,31 +93,48 @@ def gather_columns(
         elif kind == NULLS:
             array = pa.nulls(count)
         else:
-            if not valid_address:
-                buffers[o][0] = None
+            if parts[0] is not None and not out[o, VALID]:
+                parts[0] = None
             if kind == VIEW:
-                valid, words = buffers[o]
-                result.append(views_of(words, valid, _owners([source[wanted[o]] for source in columns])))
-                continue
-            array = pa.Array.from_buffers(data_type, count, buffers[o], -1 if valid_address else 0)
+                array = views_of(parts[1], parts[0], _owners([source[wanted[o]] for source in columns]))
+            else:
+                array = pa.Array.from_buffers(data_type, count, parts, 0 if parts[0] is None else -1)
         result.append(array)
     return tuple(result), out
+
+
+def take_columns(
+    columns: Sequence[pa.Array], positions: Positions, table: Table | None = None
+) -> tuple[tuple[pa.Array, ...], Table]:
+    """The columns' values at `positions`, which must exist, and their table. `table` is that of `columns`."""
+    if not (positions.flags.c_contiguous and positions.flags.writeable):
+        positions = positions.copy()
+    described = describe(columns) if table is None else table
+    types = [column.type for column in columns]
+    return gather_columns(types, positions, described[None], [columns], range(len(types)))
+
+
+@lru_cache(maxsize=1024)
+def _numbers(wanted: tuple[int, ...]) -> Positions:
+    return np.array(wanted, np.int64)
 
 
 def _gather_text(
     tables: npt.NDArray[np.int64],
     sources: Positions,
-    wanted: Sequence[int],
+    wanted: Positions,
+    kinds: Sequence[int],
     out: Table,
     buffers: list[list[Any]],
 ) -> None:
     """Allocates and fills the characters of TEXT columns, now that the offsets say how many there are."""
-    for o in np.flatnonzero(out[:, KIND] == TEXT).tolist():
-        offsets = np.frombuffer(buffers[o][1], np.int64)
-        characters = pa.allocate_buffer(int(offsets[len(sources)]))
-        out[o, BYTES] = characters.address
-        buffers[o].append(characters)
-    gather_text(tables, sources, np.array(wanted, np.int64), out)
+    for o, kind in enumerate(kinds):
+        if kind == TEXT:
+            offsets = np.frombuffer(buffers[o][1], np.int64)
+            characters = pa.allocate_buffer(int(offsets[len(sources)]))
+            out[o, BYTES] = characters.address
+            buffers[o].append(characters)
+    gather_text(tables, sources, wanted, out)
 
 
 def _owners(columns: Sequence[pa.Array | Views]) -> Iterator[pa.Buffer]:

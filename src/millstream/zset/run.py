@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import KIND, TEXT, Table, describe
+from millstream.zset.columns import KIND, TEXT, Table
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Hashes, Seeds, hash_described
 from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
@@ -92,7 +92,7 @@ def build_run(delta: Delta, key: Sequence[int], seeds: Seeds) -> Run:
 def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Run, Hashes, Hashes]:
     """The same, with the key hash and the row hash of every entry of `delta`, in its order."""
     count = delta.num_rows
-    table = describe(delta.columns)
+    table = delta.table
     keys = hash_described([delta.columns[i] for i in key], table[list(key)], count, seeds.key)
     rows = hash_described(delta.columns, table, count, seeds.row)
     order, sorted_keys, sorted_rows, weights = sort_entries(keys, rows, delta.weights)
@@ -131,10 +131,11 @@ def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
     count = range(len(run.types))
     viewed = [isinstance(column, Views) for column in run.columns]
     order = np.arange(delta.num_rows)
-    columns, table = gather_columns(run.types, order, describe(delta.columns)[None], [delta.columns], count, viewed)
+    columns, table = gather_columns(run.types, order, delta.table[None], [delta.columns], count, viewed)
     return Run(run.types, columns, delta.weights, run.key_hashes[positions], run.row_hashes[positions], table)
 
 
 def _address(values: npt.NDArray[Any]) -> int:
-    assert values.flags.c_contiguous
-    return values.ctypes.data
+    # A buffer's address costs less to find out than an array's. It fails for what is not contiguous.
+    address: int = pa.py_buffer(values).address
+    return address
