@@ -69,6 +69,12 @@ def build_directory(keys: Words) -> Positions:
     return np.searchsorted(tops, np.arange((1 << bits) + 1))
 
 
+def deal(hashes: Words, shards: int) -> tuple[Positions, Positions]:
+    """Positions of rows by shard, and the bounds between shards."""
+    owners = np.array([(hash >> 32) * shards >> 32 for hash in hashes.tolist()], np.int64)
+    return np.argsort(owners, kind="stable"), np.searchsorted(np.sort(owners), np.arange(shards + 1))
+
+
 def probe_run(run_keys: Words, hashes: Words) -> tuple[Positions, Positions]:
     """Positions in the probe and in the run of all pairs of equal hashes."""
     low = np.searchsorted(run_keys, hashes, "left")

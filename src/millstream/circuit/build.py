@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from millstream.circuit.distribution import Distribution, moved, projected, sharding
 from millstream.circuit.floors import floored
 from millstream.circuit.graph import Graph, Node
 from millstream.circuit.nested import NestedCircuit
+from millstream.circuit.sharded import ShardedOperator
+from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
 from millstream.operators.aggregate import AggregateOperator
@@ -68,11 +71,11 @@ from millstream.types import SqlType, arrow_type
 from millstream.zset.hashing import Seeds
 
 
-def build_graph(program: Program, seeds: Seeds) -> Graph:
-    """The graph of all views of `program`. MillstreamError for what no operator supports."""
+def build_graph(program: Program, seeds: Seeds, workers: Workers = SINGLE) -> Graph:
+    """The graph of all views of `program`, for so many workers. MillstreamError for what no operator supports."""
     delayed = any(table.delays for table in program.tables) or any(view.delays for view in program.views)
     waterlines = Waterlines(program) if delayed or program.uses_now else None
-    builder = _Builder(seeds, waterlines)
+    builder = _Builder(seeds, waterlines, workers)
     for table in program.tables:
         append_only = table.append_only and not table.primary_key
         builder.relations[table.name] = builder.add(Node(None, (), table.name, append_only))
@@ -115,6 +118,7 @@ def _variants(plan: Plan) -> Variants:
 class _Builder:
     seeds: Seeds
     waterlines: Waterlines | None = None
+    workers: Workers = SINGLE
     nodes: list[Node] = field(default_factory=list)
     relations: dict[str, int] = field(default_factory=dict)
     lateness: dict[str, Lateness] = field(default_factory=dict)
@@ -162,7 +166,10 @@ class _Builder:
         if isinstance(plan, Hop):
             parameters = (plan.time_column, plan.slide_us, plan.size_us, plan.offset_us)
             append_only = self.nodes[inputs[0]].append_only
-            return self._node("hop", parameters, inputs, lambda: HopOperator(*parameters), append_only)
+            distribution = moved(self.nodes[inputs[0]].distribution, range(len(plan.input.schema)))
+            return self._node(
+                "hop", parameters, inputs, lambda: HopOperator(*parameters), append_only, distribution=distribution
+            )
         if isinstance(plan, Unnest):
             return self._unnest(plan, inputs[0])
         return self._stateful(plan, inputs)
@@ -175,12 +182,38 @@ class _Builder:
         make: Callable[[], Operator],
         append_only: bool = False,
         floors: tuple[Expression | None, ...] = (),
+        distribution: Distribution | None = None,
     ) -> int:
         """The node with those parameters and inputs, made if there is none."""
         key = (kind, parameters, tuple(inputs))
         if key not in self._found:
-            self._found[key] = self.add(Node(make(), tuple(inputs), kind, append_only, floors))
+            self._found[key] = self.add(Node(make(), tuple(inputs), kind, append_only, floors, distribution))
         return self._found[key]
+
+    def _keyed(
+        self,
+        plan: Plan,
+        kind: str,
+        parameters: Hashable,
+        inputs: Sequence[int],
+        make: Callable[[], Operator],
+        append_only: bool = False,
+        floors: tuple[Expression | None, ...] = (),
+    ) -> int:
+        """The same for an operator with state, sharded where there are workers and it has a key."""
+        workers, seeds = self.workers, self.seeds
+        how = None if workers.count == 1 else sharding(plan, [self.nodes[i].distribution for i in inputs])
+        if how is None:
+            return self._node(kind, parameters, inputs, make, append_only, floors)
+        return self._node(
+            kind,
+            parameters,
+            inputs,
+            lambda: ShardedOperator(make, how, workers, seeds),
+            append_only,
+            floors,
+            how.output,
+        )
 
     def _project(self, plan: Project, source: int) -> int:
         order = column_order(plan.expressions)
@@ -195,13 +228,21 @@ class _Builder:
             (source,),
             lambda: ProjectOperator(plan.expressions, self.seeds),
             append_only,
+            distribution=projected(self.nodes[source].distribution, plan.expressions),
         )
 
     def _filter(self, predicate: Expression, source: int, types: tuple[pa.DataType, ...]) -> int:
         if uses_now(predicate):
             return self._node("filter", predicate, (source,), lambda: self._timed_filter(predicate, types))
-        append_only = self.nodes[source].append_only
-        return self._node("filter", predicate, (source,), lambda: FilterOperator(predicate, self.seeds), append_only)
+        node = self.nodes[source]
+        return self._node(
+            "filter",
+            predicate,
+            (source,),
+            lambda: FilterOperator(predicate, self.seeds),
+            node.append_only,
+            distribution=node.distribution,
+        )
 
     def _timed_project(self, plan: Project) -> Operator:
         guarded = split_guards(plan.expressions, len(plan.input.schema))
@@ -234,6 +275,7 @@ class _Builder:
             (source,),
             lambda: UnnestOperator(plan.column, plan.kept, ordinality),
             self.nodes[source].append_only,
+            distribution=moved(self.nodes[source].distribution, plan.kept),
         )
 
     def _join(self, plan: Join) -> int:
@@ -251,7 +293,8 @@ class _Builder:
             self.nodes[i].append_only for i in (left, right)
         )
         found = floored(plan, self.waterlines)
-        node = self._node(
+        node = self._keyed(
+            plan,
             "join",
             (plan.kind, plan.left_keys, plan.right_keys, plan.null_safe, residual),
             (left, right),
@@ -289,15 +332,23 @@ class _Builder:
 
     def _reorder(self, source: int, order: Sequence[int], plan: Plan) -> int:
         columns = tuple(ColumnRef(column.type, index) for column, index in zip(plan.schema, order, strict=True))
-        append_only = self.nodes[source].append_only
-        return self._node("project", columns, (source,), lambda: ProjectOperator(columns, self.seeds), append_only)
+        node = self.nodes[source]
+        return self._node(
+            "project",
+            columns,
+            (source,),
+            lambda: ProjectOperator(columns, self.seeds),
+            node.append_only,
+            distribution=projected(node.distribution, columns),
+        )
 
     def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
         seeds = self.seeds
         found = floored(plan, self.waterlines)
         append_only = self.nodes[inputs[0]].append_only
         if isinstance(plan, Aggregate):
-            return self._node(
+            return self._keyed(
+                plan,
                 "aggregate",
                 (plan.group, plan.calls),
                 inputs,
@@ -313,12 +364,13 @@ class _Builder:
                 floors=found.bounds,
             )
         if isinstance(plan, Distinct):
-            return self._node(
-                "distinct", (), inputs, lambda: DistinctOperator(seeds, found.columns), append_only, found.bounds
+            return self._keyed(
+                plan, "distinct", (), inputs, lambda: DistinctOperator(seeds, found.columns), append_only, found.bounds
             )
         if isinstance(plan, Except | Intersect):
             operation = "except" if isinstance(plan, Except) else "intersect"
-            return self._node(
+            return self._keyed(
+                plan,
                 operation,
                 plan.all,
                 inputs,
@@ -326,7 +378,8 @@ class _Builder:
                 floors=found.bounds,
             )
         if isinstance(plan, AsofJoin):
-            return self._node(
+            return self._keyed(
+                plan,
                 "asof join",
                 (plan.left_keys, plan.right_keys, plan.null_safe, plan.left_time, plan.right_time),
                 inputs,
@@ -345,7 +398,8 @@ class _Builder:
             )
         if isinstance(plan, Session):
             parameters = (plan.partition, plan.time_column, plan.gap, plan.kept)
-            return self._node(
+            return self._keyed(
+                plan,
                 "session",
                 parameters,
                 inputs,
@@ -353,7 +407,8 @@ class _Builder:
                 floors=found.bounds,
             )
         if isinstance(plan, Window):
-            return self._node(
+            return self._keyed(
+                plan,
                 "window",
                 (plan.partition, plan.keys, plan.calls),
                 inputs,
@@ -370,7 +425,8 @@ class _Builder:
                 floors=found.bounds,
             )
         assert isinstance(plan, TopK), plan
-        return self._node(
+        return self._keyed(
+            plan,
             "topk",
             (plan.partition, plan.keys, plan.limit, plan.offset),
             inputs,

@@ -12,15 +12,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from millstream.circuit.build import build_graph
+from millstream.circuit.graph import Node
 from millstream.circuit.inputs import TableInput
+from millstream.circuit.parts import Change, whole
 from millstream.circuit.snapshot import CircuitSnapshot
+from millstream.circuit.spreading import Spreading
 from millstream.circuit.waterlines import RunningWaterlines
+from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.expressions.nodes import Expression
+from millstream.operators.base import concat_deltas
 from millstream.operators.final import FinalRows
 from millstream.plan.nodes import Schema
 from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program
@@ -39,18 +45,26 @@ class RelationDeltas(Mapping[str, Delta]):
     are known to be consolidated. Thread-safe: two readers at once at worst do the same work twice.
     """
 
-    def __init__(self, raw: Mapping[str, Delta], done: Mapping[str, Delta], seeds: Seeds) -> None:
+    def __init__(self, raw: Mapping[str, Change], done: Mapping[str, Delta], seeds: Seeds, workers: Workers) -> None:
         self._raw = raw
         self._seeds = seeds
+        self._workers = workers
         self._done = dict(done)
 
     def __getitem__(self, name: str) -> Delta:
         found = self._done.get(name)
         if found is None:
-            found = self._done[name] = consolidate(self._raw[name], self._seeds)
+            found = self._done[name] = self._consolidated(self._raw[name])
         if not found.num_rows:
             raise KeyError(name)
         return found
+
+    def _consolidated(self, change: Change) -> Delta:
+        if isinstance(change, Delta) or not change.placed:
+            return consolidate(change if isinstance(change, Delta) else change.whole, self._seeds)
+        # Equal rows are in the same part.
+        tasks = [partial(consolidate, part, self._seeds) for part in change.present]
+        return concat_deltas(self._workers.run(tasks, change.num_rows))
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._raw if name in self)
@@ -84,16 +98,19 @@ def _contents(schema: Schema, seeds: Seeds) -> Trace:
 
 @dataclass
 class Circuit:
-    """The running form of `program`. Not thread-safe, apart from snapshots and step results."""
+    """The running form of `program`. Not thread-safe, apart from snapshots and step results. `workers` compute a step
+    together; what it gives does not depend on them."""
 
     program: Program
     seeds: Seeds = DEFAULT_SEEDS
+    workers: Workers = SINGLE
     _started: bool = field(default=False, init=False)
     _now_us: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         program = self.program
-        self._graph = build_graph(program, self.seeds)
+        self._graph = build_graph(program, self.seeds, self.workers)
+        self._spreading = None if self.workers.count == 1 else Spreading(self._graph.nodes, self.workers)
         self._lateness = self._graph.lateness
         self._inputs = {
             table.name: TableInput(table, self.seeds, self._lateness.get(table.name)) for table in program.tables
@@ -135,7 +152,7 @@ class Circuit:
             now_us = self._now_us = now_us if self._now_us is None else max(now_us, self._now_us)
         context = EvaluationContext(now_us)
         nodes = self._graph.nodes
-        deltas: list[Delta | None] = [None] * len(nodes)
+        deltas: list[Change | None] = [None] * len(nodes)
         num_input_rows = 0
         for name, batches in changes.items():
             table = self._inputs.get(name)
@@ -152,7 +169,7 @@ class Circuit:
             inputs = [deltas[i] for i in node.inputs]
             if any(d is not None for d in inputs) or operator.volatile or (operator.initial and not self._started):
                 start = time.perf_counter()
-                delta = operator.step(inputs, context)
+                delta = self._call(number, node, inputs, context)
                 rows_out = 0
                 if delta is not None and delta.num_rows:
                     deltas[number] = delta
@@ -168,16 +185,24 @@ class Circuit:
             table.discard()
         return StepResult(self._collect(deltas, final), num_input_rows)
 
+    def _call(
+        self, number: int, node: Node, inputs: Sequence[Change | None], context: EvaluationContext
+    ) -> Change | None:
+        if self._spreading is not None:
+            return self._spreading.step(number, node, inputs, context)
+        assert node.operator is not None
+        return node.operator.step([whole(change) for change in inputs], context)
+
     def _discard(self, waterlines: RunningWaterlines) -> None:
         """Lets operators forget what no later change can touch."""
         for node in self._floored:
             assert node.operator is not None
             node.operator.discard([waterlines.code(bound) for bound in node.floors])
 
-    def _let_out(self, deltas: Sequence[Delta | None], waterlines: RunningWaterlines) -> dict[str, Delta | None]:
+    def _let_out(self, deltas: Sequence[Change | None], waterlines: RunningWaterlines) -> dict[str, Delta | None]:
         """The output changes of views of which only what is final is let out."""
         return {
-            name: rows.advance(deltas[self._graph.relations[name]], waterlines.code(bound))
+            name: rows.advance(whole(deltas[self._graph.relations[name]]), waterlines.code(bound))
             for name, (rows, bound) in self._final.items()
         }
 
@@ -194,21 +219,21 @@ class Circuit:
         stats.rows_in += rows_in
         stats.rows_out += rows_out
 
-    def _collect(self, deltas: Sequence[Delta | None], final: Mapping[str, Delta | None]) -> RelationDeltas:
-        raw: dict[str, Delta] = {}
+    def _collect(self, deltas: Sequence[Change | None], final: Mapping[str, Delta | None]) -> RelationDeltas:
+        raw: dict[str, Change] = {}
         for name in self._outputs:
             delta = final[name] if name in final else deltas[self._graph.relations[name]]
             if delta is not None:
                 raw[name] = delta
-        done = {name: raw[name] for name in self._kept_tables if name in raw}
+        done = {name: delta for name in self._kept_tables if isinstance(delta := raw.get(name), Delta)}
         for name, trace in self._materialized.items():
-            delta = final[name] if name in final else deltas[self._graph.relations[name]]
+            delta = whole(final[name] if name in final else deltas[self._graph.relations[name]])
             if delta is not None:
                 # Building a run consolidates: the view's readers need not do it again.
                 consolidated = trace.insert(delta)
                 if name in raw:
                     done[name] = consolidated
-        return RelationDeltas(raw, done, self.seeds)
+        return RelationDeltas(raw, done, self.seeds, self.workers)
 
     def snapshot(self) -> CircuitSnapshot:
         """The contents of all materialized relations after the last step. O(relations)."""

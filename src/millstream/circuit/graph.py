@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from millstream.circuit.distribution import Distribution
 from millstream.expressions.nodes import Expression
 from millstream.operators.base import Operator
 from millstream.operators.lateness import Lateness
@@ -13,13 +14,15 @@ from millstream.plan.waterlines import Waterlines
 @dataclass(frozen=True, slots=True)
 class Node:
     """An operator and the numbers of the nodes it reads; tables have no operator. `append_only`: it never retracts.
-    `floors`: the waterlines of which the operator is told, in its order."""
+    `floors`: the waterlines of which the operator is told, in its order. `distribution`: by which columns its output is
+    sharded, where it is."""
 
     operator: Operator | None
     inputs: tuple[int, ...]
     label: str
     append_only: bool = False
     floors: tuple[Expression | None, ...] = ()
+    distribution: Distribution | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,9 +35,11 @@ Result = TypeVar("Result")
 class Operator(ABC):
     """Base of all operators."""
 
-    kind: ClassVar[str]
+    kind: str
     initial: bool = False
     volatile: bool = False
+    #: Has one input, maps each row on its own and keeps nothing: may be given parts of a delta in several threads.
+    linear: bool = False
 
     @abstractmethod
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:

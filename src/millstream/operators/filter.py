@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from millstream.expressions.evaluate import EvaluationContext, compile_predicate
+from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Expression
 from millstream.operators.base import Inputs, Operator, settled
 from millstream.zset.delta import Delta
@@ -19,6 +20,7 @@ class FilterOperator(Operator):
     kind = "filter"
 
     def __init__(self, predicate: Expression, seeds: Seeds, kept: Sequence[int] | None = None) -> None:
+        self.linear = not calls_user_code(predicate)
         self._kept = kept
         self._evaluate = compile_predicate(predicate)
         self._seeds = seeds

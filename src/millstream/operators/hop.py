@@ -24,6 +24,7 @@ class HopOperator(Operator):
     """Appends window_start and window_end, of the time column's type, to copies of the input rows."""
 
     kind = "hop"
+    linear = True
 
     def __init__(self, time_column: int, slide_us: int, size_us: int, offset_us: int) -> None:
         self._time_column = time_column

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millstream.expressions.evaluate import EvaluationContext, compile_projection
+from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.operators.base import Inputs, Operator, settled
 from millstream.zset.delta import Delta
@@ -26,6 +27,7 @@ class ProjectOperator(Operator):
     kind = "project"
 
     def __init__(self, expressions: Sequence[Expression], seeds: Seeds) -> None:
+        self.linear = not any(calls_user_code(expression) for expression in expressions)
         self._order = column_order(expressions)
         self._evaluate = None if self._order is not None else compile_projection(expressions)
         self._seeds = seeds

@@ -24,6 +24,7 @@ class UnnestOperator(Operator):
     of the `kept` columns."""
 
     kind = "unnest"
+    linear = True
 
     def __init__(self, column: int, kept: Sequence[int], ordinality: pa.DataType | None) -> None:
         self._column = column

@@ -12,6 +12,7 @@ from millstream.zset.equality import equal_values
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
 from millstream.zset.run import build_run, merge_runs
+from millstream.zset.sharding import deal_out, gather_shard
 from millstream.zset.trace import Trace
 from millstream.zset.views import VIEW_BYTES, views_of
 
@@ -38,6 +39,8 @@ def warm_up() -> None:
     trace.probe(columns[:1], 2, null_safe=[False])
     trace.rows(*trace.insert_identified(delta)[1:])
     consolidate(delta, DEFAULT_SEEDS)
+    dealt = deal_out(delta, [0], 2, DEFAULT_SEEDS)
+    gather_shard([dealt, dealt], 0)
     positions = np.arange(2)
     equal_values(columns[0], positions, columns[0], positions)
     groups = GroupTable()
