@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 
-from benchmarks import compilation, end_to_end, engine, recursion, server  # noqa: F401 - importing declares the cases
+from benchmarks import compilation, end_to_end, engine, files, first_run, recursion, server  # noqa: F401 - importing declares the cases
 from benchmarks.grid import Cells, Grid, run_grid
 from benchmarks.harness import CASES, ROOT, Measurements, environment, format_number, run_case
 from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT
@@ -18,6 +19,8 @@ from benchmarks.scaling import DELTA_GRID, STATE_GRID
 from benchmarks.tpch.grids import TPCH
 
 GRIDS: dict[str, Grid] = {g.name: g for g in (THROUGHPUT, LARGE, LATENCY, TPCH, STATE_GRID, DELTA_GRID)}
+#: No further run of a case or cell begins after so many seconds: in the quick selection, in the full one.
+QUICK_BUDGET_S, FULL_BUDGET_S = 6.0, 600.0
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 
@@ -35,14 +38,17 @@ def main() -> int:
     saved = json.loads(RESULTS.read_text()) if arguments.only and RESULTS.exists() else {}
     cases: dict[str, Measurements] = saved.get("cases", {})
     grids: dict[str, dict[str, Cells]] = saved.get("grids", {})
+    budget_s = FULL_BUDGET_S if arguments.full else QUICK_BUDGET_S
     for name in wanted:
+        begin = time.monotonic()
         if name in CASES:
-            cases[name] = run_case(CASES[name])
+            cases[name] = run_case(CASES[name], budget_s)
             unit = CASES[name].unit
             shown = ", ".join(f"{what}: {format_number(value)} {unit}" for what, value in cases[name].items())
             print(f"{name}: {shown}", flush=True)
         else:
-            grids[name] = run_grid(GRIDS[name], arguments.full)
+            grids[name] = run_grid(GRIDS[name], arguments.full, budget_s)
+        print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
         # Saved after each, so that a run that is interrupted keeps what it measured.
         saved = {"environment": environment(), "cases": cases, "grids": grids}
         RESULTS.write_text(json.dumps(saved, indent=2) + "\n")

@@ -6,14 +6,12 @@ line, and says under which headings the values go. What fails, or takes too long
 
 from __future__ import annotations
 
-import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.harness import ROOT, format_number
+from benchmarks.harness import format_number, medians
 
 Cells = dict[str, float | str]
 TIMEOUT_S = 1200
@@ -52,14 +50,14 @@ class Grid:
     targets: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_grid(grid: Grid, full: bool, show: Callable[[str], None] = print) -> dict[str, Cells]:
-    """All cells by row and heading."""
+def run_grid(grid: Grid, full: bool, budget_s: float) -> dict[str, Cells]:
+    """All cells by row and heading; each is run up to `job.runs` times, within the budget."""
     rows: dict[str, Cells] = {}
     for job in grid.jobs(full):
         cells = rows.setdefault(job.row, {})
-        cells.update(_run(job))
+        cells.update(_run(job, budget_s))
         shown = ", ".join(f"{heading}: {_cell(cells[heading])}" for heading in job.headings.values())
-        show(f"{grid.name} {job.row}: {shown}")
+        print(f"{grid.name} {job.row}: {shown}", flush=True)
     for ratio in grid.ratios:
         for cells in rows.values():
             above, below = cells.get(ratio.above), cells.get(ratio.below)
@@ -68,20 +66,16 @@ def run_grid(grid: Grid, full: bool, show: Callable[[str], None] = print) -> dic
     return rows
 
 
-def _run(job: Job) -> Cells:
-    samples: list[dict[str, float]] = []
-    for _ in range(job.runs):
-        command = [sys.executable, "-m", job.module, *job.arguments]
-        try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            return dict.fromkeys(job.headings.values(), "too long")
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            print(f"{' '.join(command)}: {lines[-1] if lines else done.returncode}", file=sys.stderr)
-            return dict.fromkeys(job.headings.values(), "failed")
-        samples.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    return {heading: statistics.median(s[name] for s in samples) for name, heading in job.headings.items()}
+def _run(job: Job, budget_s: float) -> Cells:
+    command = [sys.executable, "-m", job.module, *job.arguments]
+    try:
+        found = medians(command, job.runs, budget_s, TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(job.headings.values(), "too long")
+    except RuntimeError as error:
+        print(str(error).rstrip().splitlines()[-1], " ".join(command), sep=": ", file=sys.stderr)
+        return dict.fromkeys(job.headings.values(), "failed")
+    return {heading: found[name] for name, heading in job.headings.items()}
 
 
 def markdown(grid: Grid, rows: Mapping[str, Cells]) -> list[str]:

@@ -1,8 +1,8 @@
 """How a benchmark case is declared, run and written down.
 
 A case is a function that takes no arguments and returns measurements by name. It runs in a process of its own
-(`python -m benchmarks --case NAME`), `runs` times; the report shows medians. A
-case raises AssertionError when its result is wrong: then there is no number.
+(`python -m benchmarks --case NAME`), up to `runs` times; the report shows medians. A case raises AssertionError when
+its result is wrong: then there is no number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -52,14 +53,20 @@ def case(
     return register
 
 
-def run_case(benchmark: Case) -> Measurements:
-    """Medians over `runs` processes."""
+def run_case(benchmark: Case, budget_s: float) -> Measurements:
+    """Medians over `runs` processes, or as many as begin within the budget."""
+    return medians([sys.executable, "-m", "benchmarks", "--case", benchmark.name], benchmark.runs, budget_s, TIMEOUT_S)
+
+
+def medians(command: Sequence[str], runs: int, budget_s: float, timeout_s: float) -> Measurements:
+    """What the command prints as JSON in its last line: medians of one to `runs` processes, none of which begins when
+    `budget_s` seconds have passed. Raises RuntimeError if one fails, subprocess.TimeoutExpired if it takes too long."""
     samples: list[Measurements] = []
-    for _ in range(benchmark.runs):
-        command = [sys.executable, "-m", "benchmarks", "--case", benchmark.name]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    begin = time.monotonic()
+    while not samples or (len(samples) < runs and time.monotonic() - begin < budget_s):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"{benchmark.name} failed:\n{done.stdout}\n{done.stderr}")
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
         samples.append(json.loads(done.stdout.strip().splitlines()[-1]))
     return {name: statistics.median(s[name] for s in samples) for name in samples[0]}
 

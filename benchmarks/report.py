@@ -21,7 +21,7 @@ def page(saved: Mapping[str, Any], grids: Mapping[str, Grid]) -> str:
         "# Benchmarks",
         "",
         "Written by `make bench` (a quick selection) and `make bench-full`; every result was checked before its speed "
-        "was noted. Medians of several processes.",
+        "was noted. Medians of up to three processes, fewer where one takes long in the quick selection.",
         "",
         ", ".join(f"{name} {value}" for name, value in saved["environment"].items()),
         "",

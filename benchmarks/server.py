@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 from benchmarks.end_to_end import NDJSON_QUERY, NDJSON_TABLE, write_bids
 from benchmarks.harness import Measurements, case
 
 INGRESS_ROWS = 500_000
+IDLE_SETTLE_S, IDLE_S = 8.0, 10.0
 POLL_S = 0.002
 WAIT_S = 120.0
 BETWEEN_STARTS_S = 3.0
@@ -58,9 +60,10 @@ def program(lines: int, variant: int) -> str:
 
 
 class Api:
-    """A REST client of one server, without pauses longer than `POLL_S`."""
+    """A REST client of one server, process `pid`, without pauses longer than `POLL_S`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
+        self.pid = pid
         self.http = httpx.Client(base_url=url + "/v0", timeout=WAIT_S)
 
     def put(self, name: str, sql: str) -> None:
@@ -98,7 +101,7 @@ def server() -> Iterator[Api]:
         command = [sys.executable, "-m", "millstream.cli.main", "serve", "--port", str(port), "--data-dir", scratch]
         with (Path(scratch) / "server.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        api = Api(f"http://127.0.0.1:{port}")
+        api = Api(f"http://127.0.0.1:{port}", process.pid)
         try:
             deadline = time.monotonic() + WAIT_S
             while True:
@@ -154,6 +157,22 @@ def start_to_running() -> Measurements:
             api.wait_stopped("p")
             time.sleep(BETWEEN_STARTS_S)
     return {"median": statistics.median(samples[1:]), "the first pipeline of a server": samples[0]}
+
+
+@case("CPU time while nothing happens", "% of a core", target=1, higher_is_better=False)
+def idle() -> Measurements:
+    """A server with one running pipeline that gets no input and reads the clock once a second, over ten seconds."""
+    with server() as api:
+        api.put("p", program(50, 0))
+        api.wait("p", "program_status", "Success")
+        api.post("/pipelines/p/start")
+        api.wait("p", "deployment_status", "Running")
+        time.sleep(IDLE_SETTLE_S)  # the spare process for the next pipeline gets ready
+        processes = [psutil.Process(api.pid), *psutil.Process(api.pid).children(recursive=True)]
+        before = [sum(process.cpu_times()[:2]) for process in processes]
+        time.sleep(IDLE_S)
+        used = [100 * (sum(p.cpu_times()[:2]) - b) / IDLE_S for p, b in zip(processes, before, strict=True)]
+    return {"server, pipeline and spare process": sum(used), "the server alone": used[0]}
 
 
 @case("NDJSON over HTTP ingress into GROUP BY", "rows/s", target=400_000)
