@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from millstream.formats import Parser, build_parser
+from millstream.formats.csv.config import CsvParserConfig
+from millstream.formats.csv.split import RecordSplitter
 
 from .helpers import ID_NAME, rows
 
@@ -83,3 +86,18 @@ def test_a_restarted_splitter_forgets_the_last_stream() -> None:
         assert parser.split(unfinished) == 0
         parser.restart()
         assert parser.split(text) >= len(text) - 1
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_csv_lines_without_quotes_end_where_the_state_machine_says(quoted: bool) -> None:
+    generator = random.Random(11)
+    config = CsvParserConfig()
+    shortcut, machine = RecordSplitter(config), RecordSplitter(config)
+    machine._plain = False
+    pending = b""
+    for _ in range(3_000):
+        letters = b'ab,\n\r"' if quoted and generator.random() < 0.2 else b"ab,\n\r"
+        pending += bytes(generator.choices(letters, k=generator.randrange(6)))
+        length = shortcut.split(pending)
+        assert length == machine.split(pending)
+        pending = pending[length:]

@@ -44,8 +44,10 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: views and connectors.")] = False,
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
-    from millstream.embedded import Pipeline  # the engine takes a moment to load: not for other commands
+    from millstream.allocator import keep_freed_memory  # the engine takes a moment to load: not for other commands
+    from millstream.embedded import Pipeline
 
+    keep_freed_memory()
     with Pipeline(file.read(), udf=udf_file(Path(file.name), udf)) as pipeline:
         started = time.perf_counter()
         pipeline.start()

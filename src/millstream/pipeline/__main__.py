@@ -20,6 +20,7 @@ import msgspec
 import uvicorn
 
 from millstream import no_pandas  # noqa: F401 - before pyarrow
+from millstream.allocator import keep_freed_memory
 from millstream.pipeline.host import Host, Spec, write_atomically
 from millstream.pipeline.server import create_app
 from millstream.pipeline.warm import warm_up
@@ -35,6 +36,7 @@ def main() -> None:
     source.add_argument("--spec", help="path of the pipeline's spec file (JSON)")
     source.add_argument("--wait", action="store_true", help="read that path from standard input")
     arguments = parser.parse_args()
+    keep_freed_memory()
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
     if not path:

@@ -12,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from millstream.formats.columns.memory import copy_bytes
 from millstream.formats.columns.spans import ABSENT, ESCAPED, FALSE, IGNORED, INTEGER, NULL, NUMBER, STRING, TRUE
 
 VALUE, NOTHING, UNSURE, LONG_FLOAT = 0, 1, 2, 3
@@ -465,14 +466,14 @@ def texts(
 ) -> Any:
     """Strings one after another in `out`; returns the bytes used. quote < 0: JSON escapes, else CSV quoting. `out`
     needs room for the sum of all span lengths."""
+    source, target = np.int64(buffer.ctypes.data), np.int64(out.ctypes.data)
     position = 0
     for r in range(len(kinds)):
         kind = kinds[r]
         offsets[r] = position
         if kind == STRING:
             start, end = starts[r], ends[r]
-            for i in range(start, end):
-                out[position + i - start] = buffer[i]
+            copy_bytes(source + start, target + position, end - start)
             position += end - start
             status[r] = VALUE
         elif _nothing(kind):

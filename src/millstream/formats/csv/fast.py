@@ -51,14 +51,14 @@ class FastParser:
         return result
 
     def _scan(self, block: bytes, state: StreamState) -> ScannedRows | None:
-        capacity = block.count(b"\n") + block.count(b"\r") + 1
+        buffer = np.frombuffer(block, np.uint8)
+        capacity = int(np.count_nonzero(buffer == 0x0A) + np.count_nonzero(buffer == 0x0D)) + 1
         shape = (len(self._plans), capacity)
         if scan_bytes(*shape) > MAX_SCAN_BYTES:
             return None
         kinds = np.zeros(shape, np.uint8)
         starts, ends = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         record_starts, record_ends = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-        buffer = np.frombuffer(block, np.uint8)
         arrays = (kinds, starts, ends, record_starts, record_ends)
         table = np.array([len(self._plans), capacity, *(array.ctypes.data for array in arrays)], np.int64)
         num_rows, num_fields = scan(

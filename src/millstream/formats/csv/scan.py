@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
-from millstream.formats.columns.memory import byte_at, put_byte, put_word, word_at
+from millstream.formats.columns.memory import ONES, byte_at, eight_at, first_mark, put_byte, put_word, word_at, zeros
 from millstream.formats.columns.spans import ESCAPED, OPAQUE, STRING
 
 _LF, _CR = 0x0A, 0x0D
+_LINE_FEEDS, _RETURNS, _NONE = ONES * np.uint64(_LF), ONES * np.uint64(_CR), np.uint64(0)
 #: The words of a scanner's table: two counts, then addresses. kinds, starts and ends are [column][row].
 TABLE_FIELDS = ("num_columns", "capacity", "kinds", "starts", "ends", "record_starts", "record_ends")
 _NUM_COLUMNS, _CAPACITY, _KINDS, _STARTS, _ENDS, _RECORD_STARTS, _RECORD_ENDS = range(7)
@@ -47,6 +49,13 @@ def _closing_quote(buffer: Any, i: Any, length: Any, quote: Any, escape: Any, do
 @numba.njit(nogil=True, cache=True)
 def _field_end(buffer: Any, i: Any, length: Any, delimiter: Any) -> Any:
     """Where the unquoted text at i ends."""
+    delimiters = ONES * np.uint64(delimiter)
+    while i + 8 <= length:
+        word = eight_at(buffer, i)
+        marks = zeros(word ^ delimiters) | zeros(word ^ _LINE_FEEDS) | zeros(word ^ _RETURNS)
+        if marks != _NONE:
+            return i + first_mark(marks)
+        i += 8
     while i < length:
         c = byte_at(buffer, i)
         if c in (delimiter, _LF, _CR):

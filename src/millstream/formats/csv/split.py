@@ -1,7 +1,8 @@
 """Where records end in a CSV stream: at a line end that is not inside quotes.
 
-A small state machine over the bytes; its state is kept between calls, so that a long quoted field that
-arrives in many pieces is scanned once. Cost: O(new bytes), about a nanosecond each.
+Without a quote in sight the last line end is the answer. Otherwise a small state machine runs over the bytes; its
+state is kept between calls, so that a long quoted field that arrives in many pieces is scanned once. Cost: O(new
+bytes), up to three nanoseconds each.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class RecordSplitter:
     """Finds record ends in a buffer that grows at its end and is consumed at its start."""
 
     def __init__(self, config: CsvParserConfig) -> None:
+        # Where only quotes can hide a line end, and which characters to look for.
+        self._quote = b"" if config.quote is None else config.quote.encode()
+        self._plain = config.escape is None and config.comment is None
+        self._delimiter = config.delimiter.encode()
         self._dialect = (
             ord(config.delimiter),
             _code(config.quote),
@@ -85,11 +90,25 @@ class RecordSplitter:
         if start > len(buffer) or buffer[start - len(self._tail) : start] != self._tail:
             self.reset()
             start = 0
-        last, self._state = _scan(np.frombuffer(buffer, np.uint8), start, self._state, *self._dialect)
+        if self._plain and self._state in (_RECORD, _FIELD, _PLAIN) and not self._has_quote(buffer, start):
+            last = self._after_last_line(buffer, start)
+        else:
+            last, self._state = _scan(np.frombuffer(buffer, np.uint8), start, self._state, *self._dialect)
         consumed = max(last, 0)
         self._scanned = len(buffer) - consumed
         self._tail = buffer[max(consumed, len(buffer) - 16) :]
         return consumed
+
+    def _has_quote(self, buffer: bytes, start: int) -> bool:
+        return bool(self._quote) and buffer.find(self._quote, start) >= 0
+
+    def _after_last_line(self, buffer: bytes, start: int) -> int:
+        """What `_scan` returns when line ends and delimiters are all there is; the state after it."""
+        last = max(buffer.rfind(b"\n", start), buffer.rfind(b"\r", start)) + 1
+        if len(buffer) > start:
+            at_record = last == len(buffer)
+            self._state = _RECORD if at_record else _FIELD if buffer.endswith(self._delimiter) else _PLAIN
+        return last or -1
 
 
 def _code(character: str | None) -> int:

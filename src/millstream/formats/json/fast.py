@@ -57,8 +57,9 @@ class FastParser:
     def _scan(self, block: bytes) -> ScannedRows | None:
         if not is_utf8(block):
             return None
-        # Every event, and every row, begins with a bracket of its own.
-        capacity = block.count(b"{") + block.count(b"[") + 4
+        buffer = np.frombuffer(block, np.uint8)
+        # Every event, and every row, begins with a bracket of its own: the two differ in one bit.
+        capacity = int(np.count_nonzero((buffer | 0x20) == 0x7B)) + 4
         shape = (len(self._plans), capacity)
         if scan_bytes(*shape) > MAX_SCAN_BYTES:
             return None
@@ -67,7 +68,6 @@ class FastParser:
         operations = np.empty(capacity, np.int8)
         events, event_starts, event_ends = (np.empty(capacity, np.int64) for _ in range(3))
         stack = np.empty(scanner.MAX_DEPTH, np.int64)
-        buffer = np.frombuffer(block, np.uint8)
         arrays = (kinds, starts, ends, operations, events, event_starts, event_ends)
         places = [_address(array) for array in arrays]
         names = [_address(array) for array in self._names]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numba
 
-from millstream.formats.columns.memory import byte_at, put_byte, put_word, word_at
+from millstream.formats.columns.memory import byte_at, plain_end, put_byte, put_word, word_at
 from millstream.formats.columns.spans import ABSENT, ARRAY, ESCAPED, FALSE, INTEGER, NULL, NUMBER, OBJECT, STRING, TRUE
 
 DONE, DECLINED = 0, 1
@@ -86,18 +86,16 @@ def _string_end(buffer: Any, i: Any) -> Any:
     """(position of the closing quote, has escapes) of the string whose text starts at i; position -1: broken."""
     escaped = False
     while True:
+        i = plain_end(buffer, i)
         c = byte_at(buffer, i)
         if c == _QUOTE:
             return i, escaped
-        if c == _BACKSLASH:
-            escaped = True
-            i = _escape_end(buffer, i)
-            if i < 0:
-                break
-        elif c < 0x20:
+        if c != _BACKSLASH:
             break
-        else:
-            i += 1
+        escaped = True
+        i = _escape_end(buffer, i)
+        if i < 0:
+            break
     return -1, False
 
 
