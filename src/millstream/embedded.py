@@ -43,8 +43,10 @@ class Pipeline:
 
     `udf`: the Python code of functions and aggregates that the program declares without an SQL body: source text, the
     path of a file (a str without line breaks that ends in `.py` is one), or the functions themselves by name; see
-    docs/udf.md. `runtime_config`: as in the REST API. Raises MillstreamError `ProgramError` with the compiler's
-    messages, or what is wrong with a connector's configuration. Close it, or use it as a context manager.
+    docs/udf.md. `workers`: how many threads compute a step, no more than processors (None: one for each processor, up
+    to 8, unless `runtime_config` says otherwise); results do not depend on it. `runtime_config`: as in the REST API.
+    Raises MillstreamError `ProgramError` with the compiler's messages, or what is wrong with a connector's
+    configuration. Close it, or use it as a context manager.
     """
 
     def __init__(
@@ -52,10 +54,13 @@ class Pipeline:
         sql: str,
         *,
         udf: Udf | None = None,
+        workers: int | None = None,
         runtime_config: dict[str, Any] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.program = _compiled(sql, _library(udf))
+        if workers is not None:
+            runtime_config = {**(runtime_config or {}), "workers": workers}
         self._controller = Controller(
             self.program, RuntimeConfig.from_json(runtime_config), manual_stepping=True, log=log
         )

@@ -19,6 +19,7 @@ from millstream.circuit.build import build_graph
 from millstream.circuit.graph import Node
 from millstream.circuit.inputs import TableInput
 from millstream.circuit.parts import Change, whole
+from millstream.circuit.sharded import ShardedOperator
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.circuit.spreading import Spreading
 from millstream.circuit.waterlines import RunningWaterlines
@@ -265,7 +266,8 @@ class Circuit:
         return kept + sum(entry["state_bytes"] for entry in self.profile())
 
     def profile(self) -> list[dict[str, Any]]:
-        """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes."""
+        """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes,
+        and workers: how many share its state."""
         entries = []
         for number, (node, stats) in enumerate(zip(self._graph.nodes, self._stats, strict=True)):
             state = self._inputs[node.label] if node.operator is None else node.operator
@@ -280,6 +282,7 @@ class Circuit:
                     "rows_out": stats.rows_out,
                     "state_rows": state.state_rows,
                     "state_bytes": state.state_bytes,
+                    "workers": state.replicas if isinstance(state, ShardedOperator) else 1,
                 }
             )
         return entries

@@ -6,7 +6,8 @@ one to which only small changes come stays whole, and its steps cost what they c
 rows in small changes stays whole for good. Once split, it stays split. Of a small change only those replicas are called
 that get rows, one after the other in the thread of the step.
 
-What replicas give, their errors apart, does not depend on their number: rows of one key meet in one replica.
+What replicas give does not depend on their number, for rows of one key meet in one replica. Where several rows fail,
+the error is that of the first replica that has one of them.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ def run(
     rows: Annotated[int, typer.Option(min=0, help="Rows of each view to print.")] = DEFAULT_ROWS,
     udf: UdfFile = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so long, even if inputs have more.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads that compute a step, no more than processors; one a processor if not given."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: views and connectors.")] = False,
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
@@ -48,7 +52,7 @@ def run(
     from millstream.embedded import Pipeline
 
     keep_freed_memory()
-    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf)) as pipeline:
+    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf), workers=workers) as pipeline:
         started = time.perf_counter()
         pipeline.start()
         ended = _follow(pipeline, seconds, quiet=as_json)

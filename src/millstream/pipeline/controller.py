@@ -20,6 +20,7 @@ import psutil
 
 from millstream.circuit.circuit import Circuit, StepResult
 from millstream.circuit.snapshot import CircuitSnapshot
+from millstream.circuit.workers import Workers, effective_workers
 from millstream.connectors.base import InputConnector, OutputConnector
 from millstream.connectors.references import References
 from millstream.errors import MillstreamError
@@ -70,13 +71,15 @@ class Controller:
         self.program = program
         self.config = RuntimeConfig() if config is None else config
         self.incarnation = uuid.uuid4() if incarnation is None else incarnation
+        #: The workers of the circuit: as many as are configured, but no more than processors.
+        self.workers = effective_workers(self.config.workers, self.config.cpu_cores_max)
         self.on_failure: Callable[[MillstreamError], None] = lambda _: None
         self._control = Control(SystemClock() if clock is None else clock, log or (lambda _: None))
         self._start_time = self._control.clock.now()
         self._started_at = self._control.clock.monotonic()
         self._engine = Engine(
             self._control,
-            Circuit(program, seeds),
+            Circuit(program, seeds, Workers(self.workers)),
             self.config,
             on_failure=lambda error: self.on_failure(error),
             manual=manual_stepping,
@@ -413,6 +416,7 @@ class Controller:
         with self._control.lock:
             return Measurements(
                 late_records,
+                self.workers,
                 self.config.memory_budget_mb,
                 engine.step_latency.snapshot(),
                 engine.transaction.ingest.snapshot(),

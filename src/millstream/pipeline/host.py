@@ -130,6 +130,7 @@ class Host:
             seeds=random_seeds(),
         )
         controller.on_failure = self.fail
+        log.info("workers: %d in use, %d configured", controller.workers, config.workers)
 
         def insert(table: Table, rows: pa.Table) -> int:
             return controller.insert(table.name, changes_from_table(table, rows))

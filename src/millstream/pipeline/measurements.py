@@ -10,11 +10,13 @@ from millstream.pipeline.histogram import HistogramSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Since the start of the process. `late_records`: rows that were left out because they came late. Durations in
-    seconds: of steps, of transactions until their commit and of commits, and by input endpoint from the moment that
-    records are queued to the end of the step that processes them, and until every output has delivered that step."""
+    """Since the start of the process. `late_records`: rows that were left out because they came late. `workers`: the
+    number of threads that compute steps. Durations in seconds: of steps, of transactions until their commit and of
+    commits, and by input endpoint from the moment that records are queued to the end of the step that processes them,
+    and until every output has delivered that step."""
 
     late_records: int
+    workers: int
     max_rss_mb: int | None
     step_latency: HistogramSnapshot
     transaction_ingest: HistogramSnapshot

@@ -100,6 +100,7 @@ def _measured(stats: Mapping[str, Any], measured: Measurements) -> list[Family]:
     waiting = sum(o["metrics"]["queued_batches"] + o["metrics"]["buffered_batches"] for o in stats["outputs"])
     return [
         Family("records_late_total", "counter", "Records left out as late.", [({}, measured.late_records)]),
+        Family("workers", "gauge", "Threads that compute steps together.", [({}, measured.workers)]),
         Family("output_buffered_batches", "gauge", "Batches that outputs have not written yet.", [({}, waiting)]),
         Family("max_rss_bytes", "gauge", "Limit of the resident memory, if there is one.",
                [({}, measured.max_rss_mb * 10**6)] if measured.max_rss_mb else []),

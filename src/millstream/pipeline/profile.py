@@ -31,7 +31,7 @@ MAX_STACKS = 200_000
 
 def circuit_profile(operators: list[dict[str, Any]]) -> dict[str, Any]:
     """`{"profile_version", "operators"}`, an entry an operator: label, kind, inputs (positions in this list), calls,
-    seconds, rows in and out, rows and bytes of state."""
+    seconds, rows in and out, rows and bytes of state, and how many workers share the state."""
     return {"profile_version": 1, "operators": operators}
 
 
