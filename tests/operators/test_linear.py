@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from millstream.errors import EvaluationError
 from millstream.expressions.nodes import ColumnRef, Literal
@@ -67,6 +71,36 @@ def hop(values, data_type, arrow, slide_us, size_us, offset_us=0):
     delta = result.deltas["v0"]
     numbers = [c.cast(pa.int32() if data_type is DATE else pa.int64()).to_pylist() for c in delta.columns]
     return sorted(zip(*numbers, strict=True))
+
+
+_TIMES = st.none() | st.integers(-12, 12)
+
+
+@quick
+@given(
+    st.lists(st.lists(st.tuples(_TIMES, st.none() | st.integers(0, 1), st.sampled_from([1, -1])), max_size=8)),
+    st.permutations([1, 2, 3]),
+    st.integers(1, 3),
+)
+def test_hop_without_the_time_counts_rows_of_the_same_windows(steps, order, width):
+    """It gives what hop with the time gives, however rows come together, cancel, or have no time."""
+    columns = (Column("ts", TIMESTAMP), Column("a", INTEGER), Column("start", TIMESTAMP), Column("end", TIMESTAMP))
+    plan = Hop(columns, Scan(columns[:2], "w"), 0, 5, 11, 2)
+    kept = tuple(ColumnRef(columns[c].type, c) for c in order[:width])
+    narrow = Project(tuple(columns[c] for c in order[:width]), plan, kept)
+    circuit = circuit_of(plan, narrow, tables=[table("w", [TIMESTAMP, INTEGER])])
+    for step in steps:
+        times, values, operations = zip(*step, strict=True) if step else ((), (), ())
+        arrays = (pa.array(times, pa.timestamp("us")), pa.array(values, pa.int32()))
+        batch = ChangeBatch(arrays, len(step), np.array(operations, np.int8))
+        deltas = circuit.step({"w": [batch]}).deltas
+        bags = [Counter(), Counter()]
+        for bag, name, chosen in zip(bags, ("v0", "v1"), (order[:width], range(width)), strict=True):
+            if name in deltas:
+                lists = [deltas[name].columns[c].to_pylist() for c in chosen]
+                for *row, weight in zip(*lists, deltas[name].weights.tolist(), strict=True):
+                    bag[tuple(row)] += weight
+        assert {row: n for row, n in bags[0].items() if n} == dict(bags[1])
 
 
 def test_hop_gives_a_row_per_window_and_none_for_null():

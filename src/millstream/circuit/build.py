@@ -153,6 +153,10 @@ class _Builder:
             return self._join(plan)
         if isinstance(plan, Recursive):
             return self._recursive(plan)
+        if isinstance(plan, Project) and isinstance(plan.input, Hop):
+            order = column_order(plan.expressions)
+            if order is not None and plan.input.time_column not in order:
+                return self._hop(plan.input, order)
         inputs = tuple(self.build(child) for child in plan.inputs)
         if isinstance(plan, Project):
             return self._project(plan, inputs[0])
@@ -164,12 +168,7 @@ class _Builder:
         if isinstance(plan, Values):
             return self._values(plan)
         if isinstance(plan, Hop):
-            parameters = (plan.time_column, plan.slide_us, plan.size_us, plan.offset_us)
-            append_only = self.nodes[inputs[0]].append_only
-            distribution = moved(self.nodes[inputs[0]].distribution, range(len(plan.input.schema)))
-            return self._node(
-                "hop", parameters, inputs, lambda: HopOperator(*parameters), append_only, distribution=distribution
-            )
+            return self._hop(plan, None)
         if isinstance(plan, Unnest):
             return self._unnest(plan, inputs[0])
         return self._stateful(plan, inputs)
@@ -265,6 +264,22 @@ class _Builder:
         volatile = any(uses_now(e) for row in plan.rows for e in row)
         return self._node(
             "values", (plan.rows, types), (), lambda: ValuesOperator(plan.rows, types, volatile), not volatile
+        )
+
+    def _hop(self, plan: Hop, kept: tuple[int, ...] | None) -> int:
+        """The node of those columns of `plan`; None: all."""
+        source = self.build(plan.input)
+        parameters = (plan.time_column, plan.slide_us, plan.size_us, plan.offset_us, kept)
+        width = len(plan.input.schema)
+        places = range(width + 2) if kept is None else kept
+        distribution = moved(self.nodes[source].distribution, [c if c < width else None for c in places])
+        return self._node(
+            "hop",
+            parameters,
+            (source,),
+            lambda: HopOperator(*parameters, self.seeds),
+            self.nodes[source].append_only,
+            distribution=distribution,
         )
 
     def _unnest(self, plan: Unnest, source: int) -> int:
