@@ -48,12 +48,21 @@ class Rest:
         return found[0]
 
     def reaches(self, name: str, status: str) -> dict[str, Any]:
-        return self.wait(name, lambda p: p["deployment_status"] == status, f"{name} to be {status}")
+        """Wait until the pipeline is in a status; fail at once, with its error, if it will not get there."""
+
+        def there(p: dict[str, Any]) -> bool:
+            if p["deployment_status"] == status:
+                return True
+            failed = p["deployment_error"] is not None and p["deployment_desired_status"] == "Stopped"
+            assert not failed or status == "Stopped", f"{name} is to be {status}: {p['deployment_error']}"
+            return False
+
+        return self.wait(name, there, f"{name} to be {status}")
 
     def create(self, name: str, sql: str) -> None:
         """Create a pipeline and wait until its program is compiled."""
         assert self.http.put(f"/pipelines/{name}", json={"name": name, "program_code": sql}).is_success
-        final = ("Success", "SqlError")
+        final = ("Success", "SqlError", "RustError", "SystemError")
         self.wait(name, lambda p: p["program_status"] in final, "compilation")
 
     def start(self, name: str, initial: str = "running") -> None:

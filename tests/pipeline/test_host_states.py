@@ -66,7 +66,7 @@ def ask(host: Host, method: str, target: str) -> tuple[int, Any]:
     """Status, and the JSON if the answer is JSON, of one request."""
 
     async def send() -> tuple[int, Any]:
-        transport = httpx.ASGITransport(create_app(host, "token"))
+        transport = httpx.ASGITransport(create_app(host, "token", "proof"))
         headers = {"X-Millstream-Token": "token"}
         async with httpx.AsyncClient(transport=transport, base_url="http://pipeline", headers=headers) as client:
             response = await client.request(method, target)

@@ -36,6 +36,7 @@ from millstream.manager.process import (
     write_json,
 )
 from millstream.manager.program import failure_text
+from millstream.manager.proxy import IMPOSTOR
 from millstream.manager.store import Store
 from millstream.manager.tokens import TOKEN_HEADER, DeploymentTokens
 
@@ -181,7 +182,8 @@ class Driver:
         self._logs.next_file()
         self._child = self._spares.take()
         self._handle = self._child.handle
-        self._child.assign(self._directory, {"deployment_id": p.deployment_id}, self._tokens.of(p.deployment_id))
+        token, proof = self._tokens.of(p.deployment_id), self._tokens.proof_of(p.deployment_id)
+        self._child.assign(self._directory, {"deployment_id": p.deployment_id}, token, proof)
         self._logs.restart_file()
         self._logs.note("INFO", f"Pipeline starts as process {self._handle.pid}", p.name)
 
@@ -293,6 +295,8 @@ class Driver:
             timeout=STATUS_TIMEOUT_S,
         )
         response.raise_for_status()
+        if not self._tokens.proves(response.headers, p.deployment_id or ""):
+            raise httpx.RemoteProtocolError(IMPOSTOR)
         content = response.json()
         if not isinstance(content, dict):
             return {}

@@ -176,15 +176,15 @@ class Child:
         """The exit status if the process has ended (-n: by signal n), else None."""
         return self._popen.poll()
 
-    def assign(self, directory: Path, identity: dict[str, Any], token: str) -> None:
-        """Make the process run the spec in `directory` for those who show `token`; its output appears there as
-        `pipeline.log`. `identity` is kept in `process.json` along with the process. Raises OSError if the process has
-        ended."""
+    def assign(self, directory: Path, identity: dict[str, Any], token: str, proof: str) -> None:
+        """Make the process run the spec in `directory` for those who show `token`, with `proof` in its answers. Its
+        output appears there as `pipeline.log`. `identity` is kept in `process.json` along with the process.
+        Raises OSError if the process has ended."""
         self._log.replace(directory / LOG_FILE)
         write_json(directory / PROCESS_FILE, {**identity, **self.handle.to_json()})
         assert self._popen.stdin is not None
         with self._popen.stdin as pipe:
-            pipe.write(os.fsencode(directory / SPEC_FILE) + b"\n" + token.encode() + b"\n")
+            pipe.write(os.fsencode(directory / SPEC_FILE) + b"\n" + f"{token}\n{proof}\n".encode())
 
     def discard(self) -> None:
         """End a process that was never assigned, and remove what it wrote."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from millstream.errors import MillstreamError
 from millstream.manager import errors
 from millstream.manager.models import Pipeline
-from millstream.manager.tokens import TOKEN_HEADER, DeploymentTokens
+from millstream.manager.tokens import PROOF_HEADER, TOKEN_HEADER, DeploymentTokens
 
 DEFAULT_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
@@ -33,11 +33,13 @@ _NOT_FORWARDED = frozenset(
         b"accept-encoding", b"authorization", b"connection", b"cookie", b"date", b"expect", b"feldera-tenant", b"host",
         b"keep-alive", b"origin", b"proxy-authorization", b"sec-websocket-protocol", b"server", b"te", b"trailer",
         b"transfer-encoding", b"upgrade", TOKEN_HEADER.lower().encode(),
+        PROOF_HEADER.lower().encode(),
     )
 )  # fmt: skip
 
 
 REFUSED = "the connection to the pipeline was refused: its process has ended, or does not listen yet"
+IMPOSTOR = "the process of the pipeline has ended, and another program listens on its port"
 DISCONNECTED = (
     "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either "
     "(a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help "
@@ -86,6 +88,10 @@ class Proxy:
         """The header that the pipeline's process wants to see."""
         return {TOKEN_HEADER: self._tokens.of(p.deployment_id or "")}
 
+    def proves(self, headers: Mapping[str, str], p: Pipeline) -> bool:
+        """Whether an answer comes from the pipeline's process."""
+        return self._tokens.proves(headers, p.deployment_id or "")
+
     async def send(
         self,
         to: Target,
@@ -107,13 +113,17 @@ class Proxy:
             extensions={"target": to.target.encode("ascii")},
         )
         try:
-            return await self._client.send(request, stream=True)
+            response = await self._client.send(request, stream=True)
         except httpx.TimeoutException as error:
             raise self.unreachable(to, _timed_out(to, error)) from None
         except httpx.ConnectError:
             raise self.unreachable(to, REFUSED) from None
         except httpx.TransportError:
             raise self.unreachable(to, DISCONNECTED) from None
+        if not self.proves(response.headers, to.pipeline):
+            await response.aclose()
+            raise self.unreachable(to, IMPOSTOR)
+        return response
 
     async def call(self, to: Target, method: str) -> Any:
         """The JSON of an answer. Raises the error that an error answer carries, and what `send` raises."""

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from millstream.manager import errors
 from millstream.manager.models import Pipeline
-from millstream.manager.proxy import CONNECT_TIMEOUT_S, Proxy, require_deployed
+from millstream.manager.proxy import CONNECT_TIMEOUT_S, IMPOSTOR, Proxy, require_deployed
 
 GOING_AWAY, ABNORMAL = 1001, 1011
 MAX_FRAME_BYTES = 64 << 20
@@ -34,6 +34,8 @@ async def forward_socket(socket: WebSocket, p: Pipeline, path: str, proxy: Proxy
     except (OSError, TimeoutError, WebSocketException) as error:
         raise errors.unable_to_connect(f"{type(error).__name__}: {error}") from None
     async with upstream:
+        if upstream.response is None or not proxy.proves(upstream.response.headers, p):
+            raise errors.unable_to_connect(IMPOSTOR)
         await socket.accept()
         code = await _pass_on(socket, upstream, proxy.closing)
     if code is not None:

@@ -1,8 +1,11 @@
-"""What lets the server, and nobody else, talk to pipeline processes: a token for each deployment.
+"""What lets the server, and nobody else, talk to pipeline processes: a token for each deployment, and a proof.
 
 The processes listen on ports of the loopback address, which every user of the machine can reach. A token is the
 HMAC-SHA256 of the deployment's identifier under the data directory's own secret, so it is kept nowhere: a process reads
 it from its standard input when it is given its program, and each server on the directory finds it again.
+
+When a process has ended, its port is free, and for the moment until the server notices anybody could listen there. So
+every answer must carry the deployment's proof, made like the token and sent to nobody but the server.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from millstream.errors import MillstreamError
 
 SECRET_BYTES = 32
 TOKEN_HEADER = "X-Millstream-Token"
+PROOF_HEADER = "X-Millstream-Proof"
 
 
 class DeploymentTokens:
@@ -28,6 +33,15 @@ class DeploymentTokens:
     def of(self, deployment_id: str) -> str:
         """The token of a deployment: 64 hexadecimal digits."""
         return hmac.digest(self._secret, deployment_id.encode(), "sha256").hex()
+
+    def proof_of(self, deployment_id: str) -> str:
+        """What the answers of a deployment's process carry: 64 hexadecimal digits."""
+        return hmac.digest(self._secret, b"proof of " + deployment_id.encode(), "sha256").hex()
+
+    def proves(self, headers: Mapping[str, str], deployment_id: str) -> bool:
+        """Whether an answer with these headers comes from the deployment's process."""
+        given = headers.get(PROOF_HEADER, "")
+        return hmac.compare_digest(given.encode(), self.proof_of(deployment_id).encode())
 
 
 def _read_or_make(path: Path) -> bytes:

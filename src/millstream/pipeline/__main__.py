@@ -42,8 +42,9 @@ def main() -> None:
     if not path:
         return  # the manager went away without a task for this process
     token = sys.stdin.readline().strip()
-    if not token:
-        sys.exit("the line with the token is missing on standard input")
+    proof = sys.stdin.readline().strip()
+    if not token or not proof:
+        sys.exit("the lines with the token and the proof are missing on standard input")
     spec = msgspec.json.decode(Path(path).read_bytes(), type=Spec)
     os.environ.update(spec.runtime_config.get("env") or {})
     assert isinstance(sys.stdout, io.TextIOWrapper)
@@ -54,11 +55,12 @@ def main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Its lines show whole URLs, and those of connectors may hold secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    sys.exit(serve(spec, token))
+    sys.exit(serve(spec, token, proof))
 
 
-def serve(spec: Spec, token: str) -> int:
-    """Run the pipeline and its HTTP server until either ends; returns the exit status. Requests must carry `token`."""
+def serve(spec: Spec, token: str, proof: str) -> int:
+    """Run the pipeline and its HTTP server until either ends; returns the exit status. Requests must carry `token`;
+    answers carry `proof`."""
     status = 0
     listener = socket.create_server((LOOPBACK, 0), backlog=256)
 
@@ -70,7 +72,11 @@ def serve(spec: Spec, token: str) -> int:
 
     host = Host(spec, on_exit=on_exit)
     config = uvicorn.Config(
-        create_app(host, token), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEEP_ALIVE_S
+        create_app(host, token, proof),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
     endpoint = {"port": listener.getsockname()[1], "pid": os.getpid(), "incarnation_uuid": str(host.incarnation)}
