@@ -8,6 +8,7 @@ from numba.core.registry import CPUDispatcher
 
 from millstream.operators import kernels
 from millstream.operators.warm import warm_up
+from millstream.operators.windows import checkpoint_kernels
 from millstream.zset import warm as zset_warm
 from tests.operators.law import check, random_schedule
 from tests.operators.test_out_of_order import PLANS
@@ -15,7 +16,7 @@ from tests.operators.test_out_of_order import PLANS
 
 def compiled() -> dict[str, int]:
     """Signatures by kernel."""
-    members: dict[str, Any] = vars(kernels)
+    members: dict[str, Any] = {**vars(kernels), **vars(checkpoint_kernels)}
     return {name: len(m.signatures) for name, m in members.items() if isinstance(m, CPUDispatcher) and name[0] != "_"}
 
 

@@ -126,7 +126,7 @@ def _edge_value(call: WindowCall, partitions: Partitions, rows: Integers) -> pa.
 # ---- aggregates ----
 
 
-def _wanted(call: WindowCall, partitions: Partitions) -> Mask:
+def wanted_rows(call: WindowCall, partitions: Partitions) -> Mask:
     """The rows that count: no argument NULL, the filter TRUE."""
     wanted = np.ones(partitions.num_rows, np.bool_)
     if call.filter is not None:
@@ -144,7 +144,7 @@ def _counts(call: WindowCall, partitions: Partitions, rows: Integers) -> tuple[I
     assert call.frame is not None
     low, high = partitions.frame(call.frame)
     low, high = low[rows], high[rows]
-    before = np.concatenate(([0], np.cumsum(_wanted(call, partitions))))
+    before = np.concatenate(([0], np.cumsum(wanted_rows(call, partitions))))
     return low, high, before[high] - before[low]
 
 
@@ -155,7 +155,7 @@ def _extreme(call: WindowCall, partitions: Partitions, rows: Integers, variants:
     codes = sort_codes(column, variants.get(call.arguments[0]))
     if call.function == "MAX":
         codes = ~codes
-    best = sliding_extremes(low[rows], high[rows], codes, _wanted(call, partitions))
+    best = sliding_extremes(low[rows], high[rows], codes, wanted_rows(call, partitions))
     return column.take(pa.array(best, mask=best < 0))
 
 
@@ -166,7 +166,7 @@ def _sum(call: WindowCall) -> WindowFunction:
     def compute(partitions: Partitions, rows: Integers) -> pa.Array:
         low, high, counts = _counts(call, partitions, rows)
         column = partitions.columns[argument]
-        wanted = _wanted(call, partitions)
+        wanted = wanted_rows(call, partitions)
         if isinstance(result, FloatSum):
             values = fixed_values(column).astype(np.float64)
             return result.finish(counts, *frame_floats(low, high, values, wanted))
@@ -175,13 +175,13 @@ def _sum(call: WindowCall) -> WindowFunction:
             before = np.concatenate(([0], np.cumsum(values)))
             return result.finish(counts, before[high] - before[low])
         assert isinstance(result, WideSum)
-        totals = prefix_wide(*_halves(column, call.type), wanted)
+        totals = prefix_wide(*wide_halves(column, call.type), wanted)
         return result.finish(counts, subtract_wide(totals, low, high))
 
     return compute
 
 
-def _halves(column: pa.Array, sql_type: SqlType) -> tuple[Words, Words]:
+def wide_halves(column: pa.Array, sql_type: SqlType) -> tuple[Words, Words]:
     if sql_type.kind is Kind.DECIMAL:
         return decimal_words(column)
     low = fixed_values(column).astype(np.uint64)

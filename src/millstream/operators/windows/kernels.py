@@ -121,3 +121,54 @@ def frame_floats(low: Any, high: Any, values: Any, wanted: Any) -> Any:
         sums[i, 1] = error if np.isfinite(error) else 0.0
         specials[i, 0], specials[i, 1], specials[i, 2] = nan, plus, minus
     return sums, specials
+
+
+@kernel
+def running_extremes(owners: Any, codes: Any, wanted: Any) -> Any:
+    """The wanted value with the smallest code (the first of equal ones) up to each row of pieces `owners`, then that
+    before each piece; -1 for none. After those of the rows, `codes` and `wanted` have an entry for each piece, of a
+    value before it. O(rows)."""
+    count = len(owners)
+    best = np.full(len(codes), -1, np.int64)
+    for i in range(count, len(codes)):
+        if wanted[i]:
+            best[i] = i
+    for i in range(count):
+        found = best[i - 1] if i > 0 and owners[i] == owners[i - 1] else best[count + owners[i]]
+        if wanted[i] and (found < 0 or codes[i] < codes[found]):
+            found = i
+        best[i] = found
+    return best
+
+
+@kernel
+def running_floats(owners: Any, values: Any, wanted: Any, sums: Any, specials: Any) -> Any:
+    """`frame_floats` of all rows up to each row of pieces, given that before each piece; errors stay as they come.
+    O(rows)."""
+    count = len(owners)
+    after = np.empty((count, 3), np.float64)
+    special = np.empty((count, 3), np.int64)
+    total = error = largest = 0.0
+    nan = plus = minus = np.int64(0)
+    for i in range(count):
+        if i == 0 or owners[i] != owners[i - 1]:
+            k = owners[i]
+            total, error, largest = sums[k, 0], sums[k, 1], sums[k, 2]
+            nan, plus, minus = specials[k, 0], specials[k, 1], specials[k, 2]
+        if wanted[i]:
+            value = values[i]
+            if value != value:
+                nan += 1
+            elif value == np.inf:
+                plus += 1
+            elif value == -np.inf:
+                minus += 1
+            else:
+                before = total
+                total = before + value
+                virtual = total - before
+                error += (before - (total - virtual)) + (value - virtual)
+                largest = max(largest, abs(total), abs(value))
+        after[i, 0], after[i, 1], after[i, 2] = total, error, largest
+        special[i, 0], special[i, 1], special[i, 2] = nan, plus, minus
+    return after, special

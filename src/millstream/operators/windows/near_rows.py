@@ -19,17 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from millstream.operators.arrays import Integers, Mask, Words, validity
-from millstream.operators.ordering import has_word_codes, word_codes
+from millstream.operators.arrays import Integers, Mask
 from millstream.operators.windows.ordered import Ordered
 from millstream.operators.windows.ordered_trace import OrderedTrace
+from millstream.operators.windows.places import leading_keys, place_words
 from millstream.operators.windows.run_kernels import read_islands, touched_rows
 from millstream.plan.nodes import SortKey, WindowCall
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
 
-# More keys than these, which decide nearly always, are not worth their memory.
-_MAX_KEYS = 2
 # No partition has so many rows: as good as all of them, and sums of it do not overflow.
 _ALL_ROWS = 1 << 40
 
@@ -59,8 +57,8 @@ class NearRows:
         self._columns = range(len(types))
         self._back = min(back, _ALL_ROWS)
         self._ahead = min(ahead, _ALL_ROWS)
-        leading = keys[: _num_word_keys(types, keys)]
-        self._trace = OrderedTrace(types, partition, lambda columns: _places(columns, leading), seeds)
+        leading = leading_keys(types, keys)
+        self._trace = OrderedTrace(types, partition, lambda columns: place_words(columns, leading), seeds)
 
     def step(self, delta: Delta) -> Pool:
         """Adds a delta, and gives what it touches."""
@@ -121,28 +119,6 @@ def near_rows(
                 return None
             back = max(back, -frame.low, -frame.high)
             ahead = max(ahead, frame.low, frame.high)
-    if not _num_word_keys(types, keys):
+    if not leading_keys(types, keys):
         return None
     return NearRows(types, partition, keys, back, ahead, seeds)
-
-
-def _num_word_keys(types: Sequence[pa.DataType], keys: Sequence[SortKey]) -> int:
-    count = 0
-    while count < min(len(keys), _MAX_KEYS) and has_word_codes(types[keys[count].column]):
-        count += 1
-    return count
-
-
-def _places(columns: Sequence[pa.Array], keys: Sequence[SortKey]) -> list[Words]:
-    words: list[Words] = []
-    for key in keys:
-        column = columns[key.column]
-        codes = word_codes(column)
-        if key.descending:
-            codes = ~codes
-        present = validity(column)
-        if present is None:
-            present = np.ones(len(column), np.bool_)
-        words.append((present if key.nulls_first else ~present).astype(np.uint64))
-        words.append(np.where(present, codes, np.uint64(0)))
-    return words

@@ -4,7 +4,8 @@ A step reads the partitions that the delta touches, computes the functions on th
 rows that are new, gone, or have other values. All touched partitions are computed at once.
 
 Functions that see a bounded number of rows have a state of their own (near_rows.py), of which only the rows near the
-changed ones are looked at, as if those pieces were partitions.
+changed ones are looked at, as if those pieces were partitions. So have those whose frames begin with the partition
+(running.py), which go on from checkpoints. What follows is for all others.
 
 Two things narrow the work when every call has a RANGE frame. Only rows whose frame holds a changed row are computed.
 And when all frames are bounded too, the state is keyed by *bucket* as well: the order key without its low bits, a
@@ -20,7 +21,6 @@ floor of the key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -31,28 +31,21 @@ from millstream.operators.base import Inputs, Operator, concat_deltas
 from millstream.operators.floors import Floors, Sweeps, alive, places, rows_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
+from millstream.operators.windows.change import Side, changed_rows
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.functions import Partitions, TakenColumns, compile_call
 from millstream.operators.windows.near_rows import near_rows
 from millstream.operators.windows.ordered import Ordered, order_rows, repeat_first, segments
+from millstream.operators.windows.running import running_rows
 from millstream.plan.nodes import SortKey, WindowCall, WindowFrame
 from millstream.plan.reach import Reach
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
-from millstream.zset.equality import equal_values
 from millstream.zset.hashing import Seeds
 from millstream.zset.trace import Trace
 
 _MAX_WORD = (1 << 64) - 1
 _MAX_SHIFT = 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """Output rows before or after the step: their positions in the pool, and the values of the calls."""
-
-    rows: Integers
-    values: tuple[pa.Array, ...]
 
 
 class WindowOperator(Operator):
@@ -86,12 +79,17 @@ class WindowOperator(Operator):
         stored = (*types, pa.uint64()) if shift is not None else tuple(types)
         key = (*partition, self._width) if shift is not None else self._partition
         self._near = near_rows(types, self._partition, self._keys, calls, seeds)
+        self._running = None
+        if self._near is None:
+            self._running = running_rows(types, self._partition, self._keys, calls, seeds, variants)
         self._trace = Trace(stored, key, seeds)
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is None:
             return None
+        if self._running is not None:
+            return self._running.step(delta)
         if self._near is not None:
             near = self._near.step(delta)
             return self._change(near.rows, near.islands, near.before, near.change)
@@ -156,23 +154,7 @@ class WindowOperator(Operator):
         else:
             affected = self._near.affected(ordered, old, new)
         sides = [self._compute(pool, ordered, counts, affected) for counts in (old, new)]
-        same = (old == new)[affected]
-        # Rows of unchanged multiplicity are at the same places in both sides; those with equal values are left out.
-        kept = [np.flatnonzero(np.repeat(same, counts[affected])) for counts in (old, new)]
-        moved = [np.flatnonzero(np.repeat(~same, counts[affected])) for counts in (old, new)]
-        differs = np.zeros(len(kept[0]), np.bool_)
-        for before_values, after_values in zip(sides[0].values, sides[1].values, strict=True):
-            differs |= ~equal_values(before_values, kept[0], after_values, kept[1])
-        chosen = [np.concatenate((stayed[differs], other)) for stayed, other in zip(kept, moved, strict=True)]
-        rows = np.concatenate([side.rows[positions] for side, positions in zip(sides, chosen, strict=True)])
-        if not len(rows):
-            return None
-        values = tuple(
-            pa.concat_arrays([column.take(pa.array(positions)) for column, positions in zip(pair, chosen, strict=True)])
-            for pair in zip(sides[0].values, sides[1].values, strict=True)
-        )
-        weights = np.repeat(np.array([-1, 1]), [len(positions) for positions in chosen])
-        return Delta(pool.take(rows).columns + values, weights)
+        return changed_rows(pool, affected, old, new, *sides)
 
     def _affected(self, pool: Delta, ordered: Ordered, changed: Mask) -> Integers:
         """The ordered rows whose values may change."""
@@ -187,7 +169,7 @@ class WindowOperator(Operator):
             affected |= seen[high] > seen[low]
         return np.flatnonzero(affected)
 
-    def _compute(self, pool: Delta, ordered: Ordered, counts: Weights, affected: Integers) -> _Side:
+    def _compute(self, pool: Delta, ordered: Ordered, counts: Weights, affected: Integers) -> Side:
         """The affected rows, each as often as `counts` says, and the values of all calls there."""
         rows = np.repeat(ordered.rows, counts)
         instances = TakenColumns(pool.columns, rows)
@@ -197,7 +179,7 @@ class WindowOperator(Operator):
         marks = np.zeros(len(counts), np.bool_)
         marks[affected] = True
         chosen = np.flatnonzero(np.repeat(marks, counts))
-        return _Side(rows[chosen], tuple(function(partitions, chosen) for function in self._functions))
+        return Side(rows[chosen], tuple(function(partitions, chosen) for function in self._functions))
 
     def _distances(self, columns: Sequence[pa.Array], rows: Integers) -> Distances | None:
         """The order key of these rows for RANGE frames; None where it has no distances."""
@@ -217,7 +199,7 @@ class WindowOperator(Operator):
         if not self._sweeps.due(self.state_rows):
             return
         limits = floors[: len(self._floors)]
-        state = self._trace if self._near is None else self._near
+        state = self._near or self._running or self._trace
         if any(limit is not None for limit in limits):
             state.retain(rows_alive(self._floors, limits))
         if self._reach is not None and floors[-1] is not None:
@@ -249,11 +231,11 @@ class WindowOperator(Operator):
 
     @property
     def state_rows(self) -> int:
-        return self._trace.num_rows if self._near is None else self._near.num_rows
+        return (self._near or self._running or self._trace).num_rows
 
     @property
     def state_bytes(self) -> int:
-        return self._trace.nbytes if self._near is None else self._near.nbytes
+        return (self._near or self._running or self._trace).nbytes
 
 
 def _range_frames(calls: Sequence[WindowCall]) -> tuple[WindowFrame, ...] | None:

@@ -86,9 +86,12 @@ class OrderedTrace:
     """The sum of all deltas inserted, by partition and place.
 
     `types` are the Arrow types of the columns, `partition` the columns of the partition (none: one for all rows).
+    Without `places` the lines of rows must be given.
     """
 
-    def __init__(self, types: Sequence[pa.DataType], partition: Sequence[int], places: Places, seeds: Seeds) -> None:
+    def __init__(
+        self, types: Sequence[pa.DataType], partition: Sequence[int], places: Places | None, seeds: Seeds
+    ) -> None:
         self._types = tuple(types)
         self._partition = tuple(partition)
         self._places = places
@@ -107,12 +110,16 @@ class OrderedTrace:
 
     def build(self, delta: Delta) -> OrderedRun:
         """The delta as a run of this trace, consolidated. O(rows) for small partitions, else O(rows log rows)."""
-        count = delta.num_rows
+        assert self._places is not None
         table = describe(delta.columns)
         partition = [delta.columns[p] for p in self._partition]
-        hashes = hash_pairs(partition, table[list(self._partition)], count, self._seeds)
-        row_hashes = hash_described(delta.columns, table, count, self._seeds.row)
-        lines = np.stack([*hashes, *self._places(delta.columns), row_hashes], axis=1)
+        hashes = hash_pairs(partition, table[list(self._partition)], delta.num_rows, self._seeds)
+        return self.build_at([*hashes, *self._places(delta.columns)], delta, table)
+
+    def build_at(self, words: Sequence[Words], delta: Delta, table: Table) -> OrderedRun:
+        """The same, given the words of partitions and places, and the table of the columns."""
+        count = delta.num_rows
+        lines = np.stack([*words, hash_described(delta.columns, table, count, self._seeds.row)], axis=1)
         # The top bits of the hashes cut them into buckets of one or two, more where partitions have many rows.
         bits = max(count.bit_length() - 1, 1)
         buckets = (lines[:, 0] >> np.uint64(64 - bits)).astype(np.int64)
@@ -149,6 +156,15 @@ class OrderedTrace:
             columns = gather_columns(self._types, wanted, run.table[None], [run.columns], range(len(self._types)))[0]
             run = OrderedRun(self._types, columns, describe(columns), run.lines[wanted], run.weights[wanted])
         self._runs = (run,) if run.num_rows else ()
+
+    def has_partitions(self, hashes: Words) -> Mask:
+        """Whether there are entries of the partitions with these first hashes. O(runs x log state) for each."""
+        found = np.zeros(len(hashes), np.bool_)
+        for run in self._runs:
+            first = run.lines[:, 0]
+            at = np.minimum(np.searchsorted(first, hashes), len(first) - 1)
+            found |= first[at] == hashes
+        return found
 
     def _merged(self, first: OrderedRun, second: OrderedRun) -> OrderedRun:
         sources, lines, weights = merge_lines(first.lines, first.weights, second.lines, second.weights)
