@@ -17,8 +17,9 @@ from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT
 from benchmarks.report import page
 from benchmarks.scaling import DELTA_GRID, STATE_GRID
 from benchmarks.tpch.grids import TPCH
+from benchmarks.workers import WORKERS
 
-GRIDS: dict[str, Grid] = {g.name: g for g in (THROUGHPUT, LARGE, LATENCY, TPCH, STATE_GRID, DELTA_GRID)}
+GRIDS: dict[str, Grid] = {g.name: g for g in (THROUGHPUT, LARGE, LATENCY, TPCH, WORKERS, STATE_GRID, DELTA_GRID)}
 #: No further run of a case or cell begins after so many seconds: in the quick selection, in the full one.
 QUICK_BUDGET_S, FULL_BUDGET_S = 6.0, 600.0
 RESULTS = ROOT / "benchmarks" / "results.json"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream.circuit import Circuit
+from millstream.circuit.workers import SINGLE, Workers
 from millstream.operators import floors
 from millstream.sql.compile import compile_program
 from millstream.types.sql_type import BIGINT, TIMESTAMP
@@ -67,7 +68,7 @@ SESSIONS = {
 ALL = {**QUERIES, **NEIGHBOURS, **SESSIONS}
 
 
-def circuit(name, lateness):
+def circuit(name, lateness, workers=SINGLE):
     tables = STRICT if name in NEIGHBOURS else TABLES
     bound = str(LATENESS)
     if name in SESSIONS:
@@ -76,7 +77,7 @@ def circuit(name, lateness):
     text = tables.format(f"LATENESS {bound}" if lateness else "") + f"CREATE VIEW v AS {ALL[name]};"
     result = compile_program(text)
     assert result.program is not None, [m.message for m in result.messages]
-    return Circuit(result.program)
+    return Circuit(result.program, workers=workers)
 
 
 class Stream:
@@ -118,13 +119,11 @@ class Stream:
         return result
 
 
-@pytest.mark.parametrize("name", ALL)
-@settings(max_examples=3, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 1 << 30))
-def test_discarding_does_not_change_results(name, seed):
+def check_results(name, seed, workers=SINGLE):
     smallest, floors.SMALLEST_SWEEP = floors.SMALLEST_SWEEP, 1
     try:
-        stream, tested, plain = Stream(name, seed, name not in NEIGHBOURS), circuit(name, True), circuit(name, False)
+        stream, tested = Stream(name, seed, name not in NEIGHBOURS), circuit(name, True, workers)
+        plain = circuit(name, False)
         totals = (Counter(), Counter())
         for step in range(32):
             changes = stream.changes(step, 5)
@@ -137,6 +136,21 @@ def test_discarding_does_not_change_results(name, seed):
         assert tested.state_rows <= plain.state_rows
     finally:
         floors.SMALLEST_SWEEP = smallest
+
+
+@pytest.mark.parametrize("name", ALL)
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 1 << 30))
+def test_discarding_does_not_change_results(name, seed):
+    check_results(name, seed)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in ("group by", "full join", "latest") else pytest.param(n, marks=pytest.mark.slow) for n in ALL]
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_worker_discards(name, seed):
+    check_results(name, seed, Workers(3, split_rows=1, largest_share=1.0))
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "of 2 s" not in name])

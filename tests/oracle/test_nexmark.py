@@ -9,6 +9,7 @@ import pytest
 from benchmarks.nexmark.program import NAMES, QUERIES, Batches, differences, events, program_of, side_input
 
 from millstream.circuit import Circuit
+from millstream.circuit.workers import SINGLE, Workers
 from millstream.zset.changes import ChangeBatch, Operation
 from millstream.zset.delta import Delta
 
@@ -63,10 +64,10 @@ def _batch(table: pa.Table, operation: Operation) -> ChangeBatch:
     return ChangeBatch(columns, table.num_rows, np.full(table.num_rows, int(operation), np.int8))
 
 
-def check(step_events: int, share: float, seed: int) -> None:
+def check(step_events: int, share: float, seed: int, workers: Workers = SINGLE) -> None:
     """All views of one circuit equal their queries after each of the steps, the last of which takes all rows away."""
     program = program_of(*QUERIES)
-    circuit = Circuit(program)
+    circuit = Circuit(program, workers=workers)
     world = World(seed)
     accumulated: dict[str, list[Delta]] = {query: [] for query in QUERIES}
     for number in range(STEPS + 2):
@@ -96,3 +97,9 @@ def test_views_equal_the_queries_while_events_come_and_go() -> None:
 @pytest.mark.parametrize("share", [0.02, 0.6])
 def test_views_equal_the_queries_over_more_events(share: float, seed: int) -> None:
     check(5000, share, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_views_equal_the_queries_with_several_workers(count: int) -> None:
+    check(1000, 0.2, 1, Workers(count, split_rows=1, thread_rows=1, largest_share=1.0))

@@ -8,6 +8,7 @@ from benchmarks.tpch.generate import Data, generate
 from benchmarks.tpch.schedule import QUERIES, Oracle, Step, compiled, difference, load_steps, refresh_steps
 
 from millstream.circuit.circuit import Circuit
+from millstream.circuit.workers import Workers
 from millstream.errors import MillstreamError
 
 SCALE = 0.005
@@ -64,9 +65,10 @@ def test_a_query_equals_duckdbs_answer_after_every_step(
     assert found, f"{name} works: take it off the list"
 
 
-def test_all_queries_run_as_one_program(steps: list[Step], answers: list[dict[str, pa.Table]]) -> None:
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
+def test_all_queries_run_as_one_program(steps: list[Step], answers: list[dict[str, pa.Table]], count: int) -> None:
     names = [name for name in QUERIES if name not in NOT_YET]
-    circuit = Circuit(compiled(names))
+    circuit = Circuit(compiled(names), workers=Workers(count, split_rows=1, thread_rows=1, largest_share=1.0))
     for step, answer in zip(steps, answers, strict=True):
         circuit.step(step.changes())
         snapshot = circuit.snapshot()

@@ -1,0 +1,106 @@
+"""Two workers against one: Nexmark's joins and aggregates, in large and in small steps.
+
+`python -m benchmarks.workers --only q4 --events 2000000 --step 100000` prints events per second of both as JSON. With
+`--loaded` that many events come first, in steps of 100,000, and are not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from benchmarks.grid import Grid, Job, Ratio
+from benchmarks.harness import Measurements
+from benchmarks.nexmark.program import QUERIES, events, program_of, side_input
+from millstream.circuit.circuit import Circuit
+from millstream.circuit.workers import Workers
+from millstream.operators.base import merge_parts
+from millstream.zset.consolidate import consolidate
+from millstream.zset.delta import Delta
+from millstream.zset.hashing import DEFAULT_SEEDS
+
+#: Steps before the clock starts.
+WARM_UP_STEPS = 2
+LOAD_STEP = 100_000
+COUNTS = (1, 2)
+#: How many times the speed of one worker two are to have in steps of 100,000.
+TARGET = 1.6
+JOINS_AND_AGGREGATES = ("q3", "q4", "q7", "q8", "q9", "q15", "q17", "q18", "q20")
+QUICK = ("q4", "q17", "q20")
+
+
+def measure(query: str, num_events: int, step_events: int, loaded: int = 0) -> Measurements:
+    """Events per second of one worker and of two, which take turns step by step; AssertionError if what they gave in
+    all differs."""
+    circuits = [Circuit(program_of(query), workers=Workers(count)) for count in COUNTS]
+    total = loaded + num_events + WARM_UP_STEPS * step_events
+    bounds = [*range(0, loaded, LOAD_STEP), *range(loaded, total, step_events), total]
+    seconds: list[list[float]] = [[] for _ in COUNTS]
+    changes: list[list[Delta]] = [[] for _ in COUNTS]
+    for number, (start, end) in enumerate([(0, 0), *pairwise(bounds)]):
+        part = events(start, end) if number else side_input()
+        # Whoever comes second finds the events in the cache: neither does always.
+        for i in (0, 1) if number % 2 else (1, 0):
+            begin = time.perf_counter()
+            delta = circuits[i].step(part).deltas.get(query)
+            seconds[i].append(time.perf_counter() - begin)
+            if delta is not None:
+                changes[i].append(delta)
+    difference = merge_parts([*changes[0], *(delta.negate() for delta in changes[1])])
+    wrong = 0 if difference is None else consolidate(difference, DEFAULT_SEEDS).num_rows
+    assert wrong == 0, f"{query}: {wrong} rows differ"
+    timed = num_events // step_events
+    measured: Measurements = {}
+    for count, samples in zip(COUNTS, seconds, strict=True):
+        measured[f"{count}: events/s"] = timed * step_events / float(np.sum(samples[-timed:]))
+        measured[f"{count}: ms"] = float(np.median(samples[-timed:])) * 1e3
+    return measured
+
+
+def _jobs(full: bool) -> Iterator[Job]:
+    for query in JOINS_AND_AGGREGATES if full else QUICK:
+        options = ("--only", query, "--events", "10000000" if full else "2000000", "--step", "100000")
+        headings = {"1: events/s": "1 worker, events/s", "2: events/s": "2 workers, events/s"}
+        yield Job(query, "benchmarks.workers", options, headings, 3)
+        for rows, count in (("1,000", 300_000), ("1", 1_000)):
+            step = rows.replace(",", "")
+            headings = {f"{workers}: ms": f"{rows} rows: {workers}, ms" for workers in COUNTS}
+            options = ("--only", query, "--events", str(count), "--step", step)
+            yield Job(query, "benchmarks.workers", options, headings, 1)
+            headings = {f"{workers}: ms": f"{rows} rows later: {workers}, ms" for workers in COUNTS}
+            yield Job(query, "benchmarks.workers", (*options, "--loaded", "1000000"), headings, 1)
+
+
+WORKERS = Grid(
+    "workers",
+    "Two workers against one",
+    "Events per second of Nexmark in steps of 100,000 events; both give the same changes. Then the median of the "
+    "milliseconds of steps of 1,000 events and of one event: from the beginning, and after a million events in steps "
+    "of 100,000, which have spread the state over both workers.",
+    _jobs,
+    (Ratio("times", "2 workers, events/s", "1 worker, events/s"),),
+    "times",
+    dict.fromkeys(JOINS_AND_AGGREGATES, TARGET),
+)
+
+
+def main() -> None:
+    """Print the measurement of one case."""
+    parser = argparse.ArgumentParser(prog="benchmarks.workers")
+    parser.add_argument("--only", choices=QUERIES, required=True)
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--step", type=int, default=100_000)
+    parser.add_argument("--loaded", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.events < arguments.step or arguments.step < 1 or arguments.loaded < 0:
+        parser.error("--events must be at least --step, which must be positive")
+    print(json.dumps(measure(arguments.only, arguments.events, arguments.step, arguments.loaded)))
+
+
+if __name__ == "__main__":
+    main()
