@@ -36,6 +36,7 @@ from millstream.zset.changes import ChangeBatch
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
+from millstream.zset.keeper import keeper_in_use, keeping
 from millstream.zset.trace import Trace, TraceSnapshot
 
 
@@ -110,6 +111,8 @@ class Circuit:
 
     def __post_init__(self) -> None:
         program = self.program
+        # That of the traces made now, and of those that operators make in steps.
+        self._keeper = keeper_in_use.get()
         self._graph = build_graph(program, self.seeds, self.workers)
         self._spreading = None if self.workers.count == 1 else Spreading(self._graph.nodes, self.workers)
         self._lateness = self._graph.lateness
@@ -149,6 +152,12 @@ class Circuit:
         The first step, which may have no changes, also makes constant views and global aggregates appear.
         Raises EvaluationError (the circuit is then unusable) and MillstreamError for unknown tables.
         """
+        with keeping(self._keeper):
+            result = self._step(changes, now_us)
+        self._keeper.end_step()
+        return result
+
+    def _step(self, changes: Mapping[str, Sequence[ChangeBatch]], now_us: int | None) -> StepResult:
         if now_us is not None:
             now_us = self._now_us = now_us if self._now_us is None else max(now_us, self._now_us)
         context = EvaluationContext(now_us)

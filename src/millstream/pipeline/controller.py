@@ -41,12 +41,14 @@ from millstream.pipeline.orchestration import check_conditions
 from millstream.pipeline.output_endpoint import Mark, OutputEndpoint
 from millstream.pipeline.reader import Reader
 from millstream.pipeline.registry import Registry, transient
-from millstream.pipeline.resources import MemoryPressure
+from millstream.pipeline.resources import MemoryPressure, unreclaimable_bytes
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.stats import GlobalMetrics, PipelineStats
+from millstream.pipeline.storage import StorageMeter
 from millstream.pipeline.tokens import decode_token
 from millstream.plan.program import Program
 from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
+from millstream.zset.keeper import Keeper, keeping
 
 
 class Controller:
@@ -54,7 +56,8 @@ class Controller:
 
     `manual_stepping`: no engine thread; steps run in the callers of `step` (embedded use) until `run_steps`. `log`
     takes one line of text. `on_failure` is called once, from the thread that ran the failing step. `seeds` of the row
-    hashes decide the order of rows without ORDER BY; random ones protect against input made to collide.
+    hashes decide the order of rows without ORDER BY; random ones protect against input made to collide. `keeper` merges
+    and stores state (None: in the steps, in memory); it is closed with the pipeline.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Controller:
         incarnation: uuid.UUID | None = None,
         manual_stepping: bool = False,
         seeds: Seeds = DEFAULT_SEEDS,
+        keeper: Keeper | None = None,
     ) -> None:
         self.program = program
         self.config = RuntimeConfig() if config is None else config
@@ -77,9 +81,13 @@ class Controller:
         self._control = Control(SystemClock() if clock is None else clock, log or (lambda _: None))
         self._start_time = self._control.clock.now()
         self._started_at = self._control.clock.monotonic()
+        self._keeper = Keeper() if keeper is None else keeper
+        self._storage = StorageMeter(self._keeper)
+        with keeping(self._keeper):
+            circuit = Circuit(program, seeds, Workers(self.workers))
         self._engine = Engine(
             self._control,
-            Circuit(program, seeds, Workers(self.workers)),
+            circuit,
             self.config,
             on_failure=lambda error: self.on_failure(error),
             manual=manual_stepping,
@@ -198,6 +206,7 @@ class Controller:
         with self._control.lock:
             self._control.state = PipelineState.TERMINATED
             self._engine.wake_all()
+        self._keeper.close()
 
     def _drain(self, outputs: Sequence[OutputEndpoint]) -> None:
         deadline = time.monotonic() + OUTPUT_DRAIN_SECONDS
@@ -382,10 +391,12 @@ class Controller:
     def snapshot_stats(self, include_connector_errors: bool = False) -> PipelineStats:
         """The same as typed values."""
         rss = psutil.Process().memory_info().rss
+        held = unreclaimable_bytes()
         cpu = int(time.process_time() * 1000)
+        storage = self._storage.read()
         with self._control.lock:
             return PipelineStats(
-                self._global_metrics(rss, cpu),
+                self._global_metrics(rss, held, cpu, storage),
                 tuple(endpoint.status(include_connector_errors) for endpoint in self._engine.inputs.values()),
                 tuple(endpoint.status(include_connector_errors) for endpoint in self._engine.outputs.values()),
             )
@@ -435,10 +446,10 @@ class Controller:
         with self._control.lock:
             return self._control.progress.wait_for(condition, timeout)
 
-    def _global_metrics(self, rss: int, cpu: int) -> GlobalMetrics:
+    def _global_metrics(self, rss: int, held: int, cpu: int, storage: tuple[int, int]) -> GlobalMetrics:
         """Under the lock."""
         totals = self._control.totals
-        pressure = self._memory_pressure.observe(rss)
+        pressure = self._memory_pressure.observe(held)
         uptime = int((self._control.clock.monotonic() - self._started_at) * 1000)
         return GlobalMetrics(
             state=self.state,
@@ -449,6 +460,8 @@ class Controller:
             runtime_elapsed_msecs=int(self._engine.step_seconds * 1000),
             start_time=int(self._start_time),
             incarnation_uuid=self.incarnation,
+            storage_bytes=storage[0],
+            storage_mb_secs=storage[1],
             memory_pressure=pressure,
             memory_pressure_epoch=self._memory_pressure.epoch,
             buffered_input_records=totals.buffered_records,

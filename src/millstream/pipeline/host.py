@@ -29,6 +29,7 @@ from millstream.pipeline.profile import Sampler
 from millstream.pipeline.resources import MemoryWatch, limit_processors
 from millstream.pipeline.rows import changes_from_table
 from millstream.pipeline.runtime_config import RuntimeConfig
+from millstream.pipeline.storage import build_keeper
 from millstream.pipeline.time_series import TimeSeries
 from millstream.plan.program import Program, Table
 from millstream.sql.compile import compile_program
@@ -128,6 +129,7 @@ class Host:
             log=log.info,
             incarnation=self.incarnation,
             seeds=random_seeds(),
+            keeper=build_keeper(config, Path(self.spec.directory) / "storage", log.warning),
         )
         controller.on_failure = self.fail
         log.info("workers: %d in use, %d configured", controller.workers, config.workers)

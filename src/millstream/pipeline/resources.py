@@ -1,9 +1,11 @@
 """What a pipeline's process may use of the machine: `resources` of its runtime configuration (api.md §7).
 
 Memory: a thread looks at the process's resident memory several times a second and ends the pipeline, with an error that
-says so, before the system runs out and kills whatever it likes. A limit of the address space (RLIMIT_AS) would be
-exact, but it counts what allocators and mapped files merely reserve, which is many times what is used; and it would
-fail an allocation in the middle of anything. What is allocated between two looks is above the limit for that long.
+says so, before the system runs out and kills whatever it likes. Pages of mapped files do not count: that is where state
+on disk is read (zset/cold.py), and the system takes them back when it needs memory. A limit of the address space
+(RLIMIT_AS) would be exact, but it counts what allocators and mapped files merely reserve, which is many times what is
+used; and it would fail an allocation in the middle of anything. What is allocated between two looks is above the limit
+for that long.
 
 Processors: the threads of the process may run on so many of them only. A part of a processor counts as a whole one.
 """
@@ -28,9 +30,10 @@ BYTES_PER_MB = 10**6
 _PRESSURES = (("critical", 0.95), ("high", 0.9), ("moderate", 0.8))
 
 
-def resident_bytes() -> int:
-    """The resident memory of this process."""
-    return int(psutil.Process().memory_info().rss)
+def unreclaimable_bytes() -> int:
+    """The resident memory of this process, without pages of files where the system tells them apart."""
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 class MemoryWatch:
@@ -40,7 +43,7 @@ class MemoryWatch:
         self,
         limit_mb: int,
         on_exceeded: Callable[[MillstreamError], None],
-        used: Callable[[], int] = resident_bytes,
+        used: Callable[[], int] = unreclaimable_bytes,
     ) -> None:
         self._limit_mb = limit_mb
         self._on_exceeded = on_exceeded

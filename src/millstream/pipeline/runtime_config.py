@@ -42,6 +42,10 @@ class RuntimeConfig:
     #: `resources`: what the process may use; what it asks for at least (`..._min`) has no counterpart here.
     memory_mb_max: int | None = None
     cpu_cores_max: float | None = None
+    storage_mb_max: int | None = None
+    #: Whether state may go to disk, and from which size of a run on it does so in any case.
+    storage: bool = True
+    min_storage_bytes: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -61,6 +65,9 @@ class RuntimeConfig:
         resources = source.get("resources") or {}
         if not all(isinstance(value, dict) for value in (tweaks, env, resources)):
             raise _parse_error("'dev_tweaks', 'env' and 'resources' must be objects")
+        storage = source.get("storage", True)
+        if storage is not None and not isinstance(storage, dict | bool):
+            raise _parse_error("'storage' must be an object, a boolean or null")
         _check_fault_tolerance(source)
         resolution = source.get("clock_resolution_usecs", DEFAULT_CLOCK_RESOLUTION_US)
         config = RuntimeConfig(
@@ -80,6 +87,9 @@ class RuntimeConfig:
             datafusion_memory_mb=_optional_uint(source, "datafusion_memory_mb"),
             memory_mb_max=_optional_uint(resources, "memory_mb_max"),
             cpu_cores_max=_cores(resources.get("cpu_cores_max")),
+            storage_mb_max=_optional_uint(resources, "storage_mb_max"),
+            storage=isinstance(storage, dict) or storage is True,
+            min_storage_bytes=_optional_uint(storage, "min_storage_bytes") if isinstance(storage, dict) else None,
             env={str(k): str(v) for k, v in env.items()},
         )
         rss, pool = config.max_rss_mb, config.datafusion_memory_mb

@@ -149,6 +149,8 @@ class GlobalMetrics:
     runtime_elapsed_msecs: int
     start_time: int
     incarnation_uuid: uuid.UUID
+    storage_bytes: int
+    storage_mb_secs: int
     memory_pressure: str
     memory_pressure_epoch: int
     buffered_input_records: int
@@ -182,8 +184,8 @@ class GlobalMetrics:
             "start_time": self.start_time,
             "initial_start_time": self.start_time,
             "incarnation_uuid": str(self.incarnation_uuid),
-            "storage_bytes": 0,
-            "storage_mb_secs": 0,
+            "storage_bytes": self.storage_bytes,
+            "storage_mb_secs": self.storage_mb_secs,
             "memory_pressure": self.memory_pressure,
             "memory_pressure_epoch": self.memory_pressure_epoch,
             "buffered_input_records": self.buffered_input_records,

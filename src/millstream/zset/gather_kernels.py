@@ -130,23 +130,33 @@ def gather_valid(tables: Any, sources: Any, c: Any, target: Any) -> Any:
 
 
 @kernel
+def text_places(tables: Any, c: Any) -> Any:
+    """Of a column of kind TEXT or VIEW, for each table: where places of strings begin, the bytes of a place, what the
+    first word of a place is relative to, and 1 where the second word is the end of the string, not its length."""
+    count = len(tables)
+    starts = np.empty(count, np.int64)
+    widths = np.empty(count, np.int64)
+    bases = np.empty(count, np.int64)
+    ends = np.empty(count, np.uint64)
+    for r in range(count):
+        text = tables[r, c, KIND] == TEXT
+        widths[r] = 8 if text else 16
+        starts[r] = tables[r, c, DATA] + tables[r, c, START] * widths[r]
+        bases[r] = tables[r, c, BYTES]
+        ends[r] = ONE if text else ZERO
+    return starts, widths, bases, ends
+
+
+@kernel
 def gather_views(tables: Any, sources: Any, c: Any, target: Any) -> None:
-    """Address and length of the strings of a column that is of kind TEXT in all tables, or VIEW in all."""
-    count = len(sources)
-    if tables[0, c, KIND] == VIEW:
-        starts = tables[:, c, DATA]
-        for i in range(count):
-            start = starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 16
-            store64(target, i * 16, load64(start, 0))
-            store64(target, i * 16 + 8, load64(start, 8))
-        return
-    starts = tables[:, c, DATA] + tables[:, c, START] * 8
-    for i in range(count):
+    """Address and length of strings."""
+    starts, widths, bases, ends = text_places(tables, c)
+    for i in range(len(sources)):
         r = sources[i] >> SOURCE_SHIFT
-        start = starts[r] + (sources[i] & POSITION_MASK) * 8
+        start = starts[r] + (sources[i] & POSITION_MASK) * widths[r]
         begin = load64(start, 0)
-        store64(target, i * 16, np.uint64(tables[r, c, BYTES]) + begin)
-        store64(target, i * 16 + 8, load64(start, 8) - begin)
+        store64(target, i * 16, np.uint64(bases[r]) + begin)
+        store64(target, i * 16 + 8, load64(start, 8) - begin * ends[r])
 
 
 @kernel
@@ -154,17 +164,11 @@ def gather_offsets(tables: Any, sources: Any, c: Any, target: Any) -> None:
     """The offsets of a TEXT column: one more than values, from 0 to the number of bytes."""
     total = ZERO
     store64(target, 0, total)
-    count = len(sources)
-    if tables[0, c, KIND] == VIEW:
-        starts = tables[:, c, DATA]
-        for i in range(count):
-            total += load64(starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 16, 8)
-            store64(target, i * 8 + 8, total)
-        return
-    starts = tables[:, c, DATA] + tables[:, c, START] * 8
-    for i in range(count):
-        start = starts[sources[i] >> SOURCE_SHIFT] + (sources[i] & POSITION_MASK) * 8
-        total += load64(start, 8) - load64(start, 0)
+    starts, widths, _, ends = text_places(tables, c)
+    for i in range(len(sources)):
+        r = sources[i] >> SOURCE_SHIFT
+        start = starts[r] + (sources[i] & POSITION_MASK) * widths[r]
+        total += load64(start, 8) - load64(start, 0) * ends[r]
         store64(target, i * 8 + 8, total)
 
 
@@ -177,17 +181,14 @@ def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
         c = columns[o]
         if out[o, KIND] != TEXT:
             continue
-        # Of views it is the address itself that is loaded.
-        width = 16 if tables[0, c, KIND] == VIEW else 8
-        starts = tables[:, c, DATA] + tables[:, c, START] * width
-        characters = tables[:, c, BYTES]
+        starts, widths, bases, _ = text_places(tables, c)
         for low in range(0, count, BATCH):
             # Where the strings of a batch are is found out first, so that they come near at the same time.
             size = min(BATCH, count - low)
             for k in range(size):
                 source = sources[low + k]
                 r = source >> SOURCE_SHIFT
-                begins[k] = characters[r] + np.int64(load64(starts[r], (source & POSITION_MASK) * width))
+                begins[k] = bases[r] + np.int64(load64(starts[r], (source & POSITION_MASK) * widths[r]))
                 prefetch(begins[k], np.int64(0))
                 prefetch(begins[k], np.int64(64))
             for k in range(size):

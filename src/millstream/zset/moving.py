@@ -7,7 +7,7 @@ O(bytes moved).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,11 +42,13 @@ def gather_columns(
     columns: Sequence[Sequence[pa.Array]],
     wanted: Sequence[int],
     viewed: Sequence[bool] | None = None,
+    allocate: Callable[[int], pa.Buffer] = pa.allocate_buffer,
 ) -> tuple[tuple[Any, ...], Table]:
     """The `wanted` columns, of `types`, at `sources` (kernels.py), and their table.
 
     `columns[s]` are the columns of source s, arrays or views, and tables[s] their table. The result has views where
-    `viewed` says so, arrays elsewhere. Every call has a fixed cost, and there are many in a step: hence plain lists.
+    `viewed` says so, arrays elsewhere. `allocate` gives the memory, but that of nested columns. Every call has
+    a fixed cost, and there are many in a step: hence plain lists.
     """
     count = len(sources)
     described = tables[0].tolist()
@@ -71,10 +73,10 @@ def gather_columns(
                 size = 8 * count + 8
             else:
                 size = (count + 7) >> 3 if kind == BITS else count * width
-            values = pa.allocate_buffer(size)
+            values = allocate(size)
             data = values.address
             if nullable[column]:
-                valid = pa.allocate_buffer((count + 7) >> 3)
+                valid = allocate((count + 7) >> 3)
                 valid_address = valid.address
         kinds.append(kind)
         lines.append((kind, width, data, valid_address, 0, 0))
@@ -83,7 +85,7 @@ def gather_columns(
     numbers = _numbers(tuple(wanted))
     gather(tables, sources, numbers, out)
     if TEXT in kinds:
-        _gather_text(tables, sources, numbers, kinds, out, buffers)
+        _gather_text(tables, sources, numbers, kinds, out, buffers, allocate)
     result: list[Any] = []
     for o, (data_type, kind, parts) in enumerate(zip(types, kinds, buffers, strict=True)):
         if kind == OTHER:
@@ -126,12 +128,13 @@ def _gather_text(
     kinds: Sequence[int],
     out: Table,
     buffers: list[list[Any]],
+    allocate: Callable[[int], pa.Buffer],
 ) -> None:
     """Allocates and fills the characters of TEXT columns, now that the offsets say how many there are."""
     for o, kind in enumerate(kinds):
         if kind == TEXT:
             offsets = np.frombuffer(buffers[o][1], np.int64)
-            characters = pa.allocate_buffer(int(offsets[len(sources)]))
+            characters = allocate(int(offsets[len(sources)]))
             out[o, BYTES] = characters.address
             buffers[o].append(characters)
     gather_text(tables, sources, wanted, out)

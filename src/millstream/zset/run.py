@@ -7,7 +7,8 @@ scan becomes a binary search.
 
 Building costs O(rows): hash, scatter into buckets, gather the columns once. Merging runs costs O(rows), however many
 they are: walking their hashes writes down where each entry comes from, opposite weights cancelling on the way; then the
-columns are gathered straight from all runs. Characters of texts stay where they are (views.py).
+columns are gathered straight from all runs. Characters of texts stay where they are (views.py), except in runs that go
+to disk (cold.py): those have arrays, in the mapped file.
 
 Rows are identified by their pair of hashes, 128 bits. Rows with the same key differ in the row hash only: a key with a
 million rows mistakes two of them for each other with probability 3e-8.
@@ -15,7 +16,7 @@ million rows mistakes two of them for each other with probability 3e-8.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import KIND, TEXT, Table
+from millstream.zset.cold import ColdStore, RunFile
+from millstream.zset.columns import KIND, TEXT, Table, describe
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Hashes, Seeds, hash_described
 from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
@@ -35,7 +37,7 @@ from millstream.zset.views import Views
 @dataclass(frozen=True)
 class Run:
     """A consolidated delta in order of (key hash, row hash). `columns` are arrays or, for texts that are no keys, views
-    (views.py); `table` describes them to kernels (columns.py)."""
+    (views.py); `table` describes them to kernels (columns.py). All of it is in `file` if there is one."""
 
     types: tuple[pa.DataType, ...]
     columns: tuple[pa.Array | Views, ...]
@@ -43,15 +45,20 @@ class Run:
     key_hashes: Hashes
     row_hashes: Hashes
     table: Table
+    file: RunFile | None = None
 
     @property
     def delta(self) -> Delta:
         """The entries as a delta. O(bytes of texts)."""
+        return self._delta(pa.allocate_buffer)
+
+    def _delta(self, allocate: Callable[[int], pa.Buffer]) -> Delta:
         viewed = [i for i, column in enumerate(self.columns) if isinstance(column, Views)]
         if not viewed:
             return Delta(self.columns, self.weights)
         types = [self.types[i] for i in viewed]
-        texts, _ = gather_columns(types, np.arange(self.num_rows), self.table[None], [self.columns], viewed)
+        order = np.arange(self.num_rows)
+        texts, _ = gather_columns(types, order, self.table[None], [self.columns], viewed, allocate=allocate)
         columns = list(self.columns)
         for i, text in zip(viewed, texts, strict=True):
             columns[i] = text
@@ -70,10 +77,28 @@ class Run:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory: values, weights, hashes and directory. O(columns)."""
-        columns = sum(column.nbytes for column in self.columns)
+        """Bytes of memory: values, weights and hashes unless they are on disk, and directory. O(columns)."""
         directory = self.directory.nbytes if "directory" in self.__dict__ else 0
+        if self.file is not None:
+            return int(directory)
+        columns = sum(column.nbytes for column in self.columns)
         return int(columns + 24 * self.num_rows + directory)
+
+    @property
+    def width(self) -> int:
+        """Values of an entry: columns, hashes and weight."""
+        return len(self.types) + 3
+
+    def store(self, store: ColdStore) -> Run:
+        """The same run on disk. Raises StoreError. O(bytes)."""
+        words = {"weight": self.weights, "key_hash": self.key_hashes, "row_hash": self.row_hashes}
+        mapped = store.write(self._delta(store.allocate).columns, words)
+        columns = mapped.columns
+        weights, key_hashes, row_hashes = mapped.words.values()
+        run = Run(self.types, columns, weights, key_hashes, row_hashes, describe(columns), mapped.file)
+        if "directory" in self.__dict__:
+            run.__dict__["directory"] = self.directory
+        return run
 
     @cached_property
     def index_line(self) -> tuple[int, int, int, int, int]:
@@ -102,8 +127,10 @@ def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Ru
     return Run(types, columns, weights, sorted_keys, sorted_rows, table), keys, rows
 
 
-def merge_runs(*runs: Run) -> Run:
-    """The run of all runs' entries, opposite weights cancelled. O(bytes)."""
+def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
+    """The run of all runs' entries, opposite weights cancelled; on disk if a `store` is given. O(bytes).
+
+    Raises StoreError if it cannot be written."""
     if len(runs) == 1:
         return runs[0]
     if len(runs) == 2:
@@ -115,10 +142,14 @@ def merge_runs(*runs: Run) -> Run:
         parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.weights), r.num_rows) for r in runs]
         sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
     types = runs[0].types
-    viewed = [isinstance(column, Views) for column in runs[0].columns]
+    # A view of what is on disk would keep the whole file.
+    every = [run.columns for run in runs]
+    viewed = [store is None and all(isinstance(c, Views) for c in parts) for parts in zip(*every, strict=True)]
     tables = np.array([run.table for run in runs])
-    columns, table = gather_columns(types, sources, tables, [run.columns for run in runs], range(len(types)), viewed)
-    return Run(types, columns, weights, keys, rows, table)
+    allocate = pa.allocate_buffer if store is None else store.allocate
+    columns, table = gather_columns(types, sources, tables, every, range(len(types)), viewed, allocate)
+    merged = Run(types, columns, weights, keys, rows, table)
+    return merged if store is None or not merged.num_rows else merged.store(store)
 
 
 def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:

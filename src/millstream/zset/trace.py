@@ -12,14 +12,15 @@ the end. How soon runs are merged depends on who pays for not doing it:
   that a stream of single rows does not leave a long tail of them.
 
 Nothing is ever changed in place: inserting replaces the tuple. A snapshot is the tuple, and reading it needs no lock,
-whatever the writer does meanwhile. Inserting and probing themselves belong to one thread.
+whatever the writer does meanwhile. Inserting and probing themselves belong to one thread. Where there is a thread for
+them, large merges happen there, and runs may be on disk (keeper.py).
 
 A probe asks every run, in a single kernel call that compares key hashes first and then the values of the key columns,
 and gathers the wanted columns of what was found. A row that was inserted and deleted may show up twice, with weights
 that cancel, as long as its runs have not met in a merge.
 
-Rough edge: the largest merges happen inside an insert or a probe. They are rare but take time in proportion to the
-state: 10 to 25 ns per row and column. A delta or a probe of a few rows does not set them off.
+Rough edge: without such a thread the largest merges happen inside an insert or a probe. They are rare but take time in
+proportion to the state: 10 to 25 ns per row and column. A delta or a probe of a few rows does not set them off.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from millstream.zset.cold import ColdStore
 from millstream.zset.columns import KIND, OTHER, POSITION_MASK, SOURCE_SHIFT, TABLE_WIDTH, describe
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
 from millstream.zset.hashing import Hashes, Seeds, hash_described, is_flat
+from millstream.zset.keeper import RunHolder
 from millstream.zset.moving import Positions, gather_columns
 from millstream.zset.probe_kernels import ROW_HASHES, WEIGHTS, find_rows, gather_words, probe_runs
 from millstream.zset.run import Run, build_identified, build_run, filter_run, merge_runs
@@ -117,17 +120,17 @@ class TraceSnapshot:
         return merge_runs(*self.runs).delta
 
 
-class Trace:
+class Trace(RunHolder[Run]):
     """The sum of all deltas inserted so far, indexed by key columns.
 
     `types` are the Arrow types of the columns, `key` the positions of the key columns (none: one group of all).
     """
 
     def __init__(self, types: Sequence[pa.DataType], key: Sequence[int], seeds: Seeds) -> None:
+        super().__init__(_merge)
         self.types = tuple(types)
         self.key = tuple(key)
         self.seeds = seeds
-        self._runs: tuple[Run, ...] = ()
         # Runs asked beyond the first, times rows, by probes since the last merge that this paid for.
         self._charges = 0
         self._key_positions = np.array(self.key, np.int64)
@@ -136,23 +139,23 @@ class Trace:
         self._tables = np.empty((0, len(self.types), TABLE_WIDTH), np.int64)
 
     @property
-    def runs(self) -> tuple[Run, ...]:
-        """The runs, oldest and largest first."""
-        return self._runs
-
-    @property
     def num_rows(self) -> int:
         """Number of entries, counting a row once for each run that mentions it. O(runs)."""
-        return sum(run.num_rows for run in self._runs)
+        return sum(run.num_rows for run in self.runs)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory. O(runs x columns)."""
-        return sum(run.nbytes for run in self._runs)
+        return sum(run.nbytes for run in self.runs)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk. O(runs)."""
+        return sum(run.file.nbytes for run in self.runs if run.file is not None)
 
     def snapshot(self) -> TraceSnapshot:
         """The present contents, by reference. O(1)."""
-        return TraceSnapshot(self.types, self._runs)
+        return TraceSnapshot(self.types, self.runs)
 
     def insert(self, delta: Delta) -> Delta:
         """Adds a delta; gives it back consolidated, in any order. Amortised O(|delta| log |state|)."""
@@ -176,49 +179,51 @@ class Trace:
         """Adds a run built with this trace's key and seeds. Amortised O(|run| log |state|)."""
         if not run.num_rows:
             return
-        self._set_runs((*self._runs, run))
-        sizes = [r.num_rows for r in self._runs]
+        self.settle()
+        self.set_runs((*self.runs, run))
+        free = self.free
+        sizes = [r.num_rows for r in self.runs[free:]]
         count, rows = _geometric_groups(sizes)[-1]
         less, more = _DELETIONS
         if count > 1 and (
             rows <= SMALL_RUN_ROWS or more * int(np.count_nonzero(run.weights < 0)) >= less * run.num_rows
         ):
-            self._merge(len(sizes) - count, len(sizes))
-        while (start := _similar_suffix([r.num_rows for r in self._runs])) is not None:
-            self._merge(start, len(self._runs))
+            self.merge(len(self.runs) - count, len(self.runs))
+            free = self.free
+        while (start := _similar_suffix([r.num_rows for r in self.runs[free:]])) is not None:
+            if not self.merge(free + start, len(self.runs)):
+                break
+        self.keeper.inserted(run)
 
     def retain(self, kept: Callable[[Delta], npt.NDArray[np.bool_]]) -> None:
         """Drops the entries of which `kept`, asked once a run, says no: the same for all entries of a row. O(state)."""
-        runs = [filter_run(run, kept(run.delta)) for run in self._runs]
-        self._set_runs(tuple(run for run in runs if run.num_rows))
+        self.forget_task()
+        runs = [filter_run(run, kept(run.delta)) for run in self.runs]
+        self.set_runs(tuple(run for run in runs if run.num_rows))
 
     def replace(self, contents: Delta) -> None:
         """Makes `contents` the sum of all deltas. O(bytes)."""
         run = build_run(contents, self.key, self.seeds)
-        self._set_runs((run,) if run.num_rows else ())
+        self.forget_task()
+        self.set_runs((run,) if run.num_rows else ())
 
-    def _set_runs(self, runs: tuple[Run, ...]) -> None:
-        self._runs = runs
+    def changed(self) -> None:
+        """What kernels see of the runs is out of date."""
         self._index = None
-
-    def _merge(self, start: int, end: int) -> None:
-        """Merges the runs start .. end - 1."""
-        merged = merge_runs(*self._runs[start:end])
-        kept = (merged,) if merged.num_rows else ()
-        self._set_runs(self._runs[:start] + kept + self._runs[end:])
 
     def _charge(self, num_rows: int) -> None:
         """Charges a probe of `num_rows`, and merges what has been paid for, small runs first."""
-        if len(self._runs) == 1:
+        if len(self.runs) == 1:
             return
-        self._charges += num_rows * (len(self._runs) - 1)
-        end = len(self._runs)
-        for count, rows in reversed(_geometric_groups([run.num_rows for run in self._runs])):
+        self._charges += num_rows * (len(self.runs) - 1)
+        end = len(self.runs)
+        for count, rows in reversed(_geometric_groups([run.num_rows for run in self.runs[self.free :]])):
             if count > 1:
                 if rows > self._charges:
                     return
                 self._charges -= rows
-                self._merge(end - count, end)
+                if not self.merge(end - count, end):
+                    return
             end -= count
 
     def probe(
@@ -254,8 +259,9 @@ class Trace:
         `hash_columns(key_columns, num_rows, seeds.key)`. O(num_rows x runs + matches).
         """
         nothing = np.empty(0, np.int64)
-        if not num_rows or not self._runs:
+        if not num_rows or not self.runs:
             return Found(self.types, nothing, nothing, (), self._tables, _NO_INDEX)
+        self.settle()
         self._charge(num_rows)
         index = self._index
         if index is None:
@@ -269,7 +275,7 @@ class Trace:
             for i in np.flatnonzero(probe[:, KIND] == OTHER).tolist():
                 same = self._same_nested(i, key_columns[i], matched, sources)
                 matched, sources = matched[same], sources[same]
-        return Found(self.types, matched, sources, self._runs, self._tables, index)
+        return Found(self.types, matched, sources, self.runs, self._tables, index)
 
     def rows(self, key_hashes: Hashes, row_hashes: Hashes) -> Found:
         """Where the rows with these hashes are, one place for each, which must exist. O(rows x runs)."""
@@ -278,12 +284,12 @@ class Trace:
             index = self._describe_runs()
         sources = find_rows(index, key_hashes, row_hashes)
         assert sources.min(initial=0) >= 0, "a row is asked for that is not in the trace"
-        return Found(self.types, np.arange(len(sources)), sources, self._runs, self._tables, index)
+        return Found(self.types, np.arange(len(sources)), sources, self.runs, self._tables, index)
 
     def _describe_runs(self) -> npt.NDArray[np.int64]:
         """Brings what kernels see of the runs up to date. O(runs)."""
-        self._tables = np.array([run.table for run in self._runs])
-        self._index = np.array([run.index_line for run in self._runs], np.int64)
+        self._tables = np.array([run.table for run in self.runs])
+        self._index = np.array([run.index_line for run in self.runs], np.int64)
         return self._index
 
     def _same_nested(self, i: int, column: pa.Array, matched: Positions, sources: Positions) -> npt.NDArray[np.bool_]:
@@ -292,9 +298,17 @@ class Trace:
         owners = sources >> SOURCE_SHIFT
         for r in np.unique(owners).tolist():
             mine = np.flatnonzero(owners == r)
-            values = self._runs[r].columns[self.key[i]]
+            values = self.runs[r].columns[self.key[i]]
             same[mine] = equal_values(column, matched[mine], values, sources[mine] & POSITION_MASK)
         return same
+
+
+def _merge(runs: Sequence[Run], store: ColdStore | None) -> Run:
+    """The runs as one, whose directory is made here if they have been probed."""
+    merged = merge_runs(*runs, store=store)
+    if any("directory" in run.__dict__ for run in runs) and merged.num_rows:
+        _ = merged.directory
+    return merged
 
 
 def _geometric_groups(sizes: Sequence[int]) -> list[tuple[int, int]]:
