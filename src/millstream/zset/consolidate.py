@@ -54,6 +54,11 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     order, _, _, weights = sort_entries(keys, rows, delta.weights)
     if len(order) == count:
         return delta
+    # Back in the order of the delta: memory is read from start to end.
+    totals = np.zeros(count, np.int64)
+    totals[order] = weights
+    order = totals.nonzero()[0]
+    weights = totals[order]
     types = [column.type for column in delta.columns]
     columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
     return Delta(columns, weights, table)
