@@ -17,6 +17,9 @@ from millstream.sql.compile import compile_program
 from millstream.types import arrow_type
 from millstream.udf.library import library_of
 from millstream.zset.changes import ChangeBatch, Operation
+from millstream.zset.hashing import DEFAULT_SEEDS
+from millstream.zset.keeper import Keeper, keeping
+from millstream.zset.trace import Trace
 from tests.operators.law import rows_of
 
 COUNTS = (2, 3, 5)
@@ -295,6 +298,13 @@ def test_the_first_error_is_raised_when_all_tasks_have_ended():
     with pytest.raises(ValueError, match="1"):
         workers.run([task(n) for n in range(5)], 10)
     assert sorted(ended) == [0, 1, 2, 3, 4]
+
+
+def test_traces_made_in_any_thread_belong_to_the_keeper_of_the_step():
+    keeper = Keeper()
+    with keeping(keeper):
+        traces = Workers(3, thread_rows=1).run([lambda: Trace([pa.int64()], [0], DEFAULT_SEEDS)] * 5, 10)
+    assert all(trace.keeper is keeper for trace in traces)
 
 
 def test_there_are_no_more_workers_than_processors():

@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -47,7 +48,8 @@ class Workers:
         if len(tasks) < 2 or rows < self.thread_rows:
             return [task() for task in tasks]
         pool = _threads(self.count - 1)
-        others = [pool.submit(task) for task in tasks[1:]]
+        # Traces that are made in a task belong to the keeper of this step (zset/keeper.py).
+        others = [pool.submit(copy_context().run, task) for task in tasks[1:]]
         results: list[Result] = []
         error: BaseException | None = None
         for number, task in enumerate(tasks):
