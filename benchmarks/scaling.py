@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import time
@@ -35,20 +36,31 @@ QUERIES = {
     "top 3": "SELECT k, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS n FROM l) x WHERE n <= 3",
     "running sum": "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) AS s FROM l",
 }
+#: The whole table is one partition, and rows come at its end, as times do.
+LONG_QUERIES = {
+    "running sum of one partition": "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) AS s FROM l",
+    "rank in one partition": "SELECT k, v, RANK() OVER (PARTITION BY k ORDER BY v) AS n FROM l",
+    "range frame in one partition": "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v "
+    "RANGE BETWEEN 100 PRECEDING AND CURRENT ROW) AS s FROM l",
+}
+ALL_QUERIES = {**QUERIES, **LONG_QUERIES}
 LOAD_STEPS, STEPS, WARM_UP = 10, 100, 10
 STATES = (10_000, 100_000, 1_000_000, 10_000_000)
 DELTAS = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
 def measure(query: str, state: int, delta: int) -> Measurements:
-    """Milliseconds of a step that inserts `delta` random rows into l and deletes those of the step before, median of
-    many; checked against DuckDB."""
+    """Milliseconds of a step that inserts `delta` rows into l, random ones or following ones, and deletes those of the
+    step before, median of many; checked against DuckDB."""
     rng = np.random.default_rng(1)
-    tables = {name: rows(rng, state, max(state // ROWS_OF_KEY, 1)) for name in ("l", "r")}
-    circuit = Circuit(compiled(TABLE + f"CREATE VIEW v AS {QUERIES[query]};"))
+    long = query in LONG_QUERIES
+    made_rows = functools.partial(following, 0) if long else functools.partial(rows, rng, max(state // ROWS_OF_KEY, 1))
+    tables = {name: made_rows(state) for name in ("l", "r")}
+    circuit = Circuit(compiled(TABLE + f"CREATE VIEW v AS {ALL_QUERIES[query]};"))
     for part in range(LOAD_STEPS):
         circuit.step({name: [batch(table, part, LOAD_STEPS)] for name, table in tables.items()})
-    changes = rows(rng, delta * (WARM_UP + STEPS), max(state // ROWS_OF_KEY, 1))
+    more = delta * (WARM_UP + STEPS)
+    changes = following(state, more) if long else made_rows(more)
     seconds, deltas = [], []
     for part in range(WARM_UP + STEPS):
         arriving = batch(changes, part, WARM_UP + STEPS)
@@ -63,9 +75,14 @@ def measure(query: str, state: int, delta: int) -> Measurements:
     return {"ms": statistics.median(seconds[WARM_UP:]) * 1e3}
 
 
-def rows(rng: np.random.Generator, count: int, keys: int) -> pa.Table:
+def rows(rng: np.random.Generator, keys: int, count: int) -> pa.Table:
     """Random rows with columns k and v."""
     return pa.table({"k": rng.integers(0, keys, count), "v": rng.integers(0, 1 << 40, count)})
+
+
+def following(first: int, count: int) -> pa.Table:
+    """Rows of one key with ascending v, from the number `first` on."""
+    return pa.table({"k": np.zeros(count, np.int64), "v": 10 * np.arange(first, first + count)})
 
 
 def batch(table: pa.Table, part: int, parts: int, operation: Operation = Operation.INSERT) -> ChangeBatch:
@@ -83,13 +100,13 @@ def check(query: str, tables: dict[str, pa.Table], changes: pa.Table, grown: int
         database = duckdb.connect(config={"threads": 1})
         database.register("l", left)
         database.register("r", tables["r"])
-        ((count,),) = database.execute(f"SELECT COUNT(*) FROM ({QUERIES[query]})").fetchall()
+        ((count,),) = database.execute(f"SELECT COUNT(*) FROM ({ALL_QUERIES[query]})").fetchall()
         counts.append(int(count))
     assert counts[1] - counts[0] == grown, f"{query}: grew by {grown} rows instead of {counts[1] - counts[0]}"
 
 
 def _states(full: bool) -> Iterator[Job]:
-    for query in QUERIES:
+    for query in ALL_QUERIES:
         for state in STATES if full else STATES[:3]:
             options = ("--only", query, "--state", str(state), "--delta", "1000")
             yield Job(query, "benchmarks.scaling", options, {"ms": f"{state:,} rows"}, 1)
@@ -106,7 +123,7 @@ STATE_GRID = Grid(
     "scaling_state",
     "Cost of a step while the state grows",
     "Milliseconds of a step that inserts 1,000 rows and deletes 1,000, by the number of rows already "
-    "there, ten of each key: the cost follows the change.",
+    "there, ten of each key or all in one partition: the cost follows the change.",
     _states,
 )
 DELTA_GRID = Grid(
@@ -120,7 +137,7 @@ DELTA_GRID = Grid(
 def main() -> None:
     """Print the measurement of one case."""
     parser = argparse.ArgumentParser(prog="benchmarks.scaling")
-    parser.add_argument("--only", choices=QUERIES, required=True)
+    parser.add_argument("--only", choices=ALL_QUERIES, required=True)
     parser.add_argument("--state", type=int, default=1_000_000)
     parser.add_argument("--delta", type=int, default=1_000)
     arguments = parser.parse_args()

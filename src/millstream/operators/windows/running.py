@@ -106,12 +106,14 @@ class Stretch:
 
     def open_ones(self) -> Mask:
         """The pieces at whose ends the states are not what they were."""
-        numbers = np.arange(len(self.cut.entries))
-        differ = np.zeros(len(numbers), np.bool_)
-        sides = [view.states(numbers, view.ends()) for view in (self.before, self.after)]
-        for old, new in zip(*sides, strict=True):
-            differ |= ~equal_values(old, numbers, new, numbers)
-        return differ & (self.cut.after != NONE)
+        differ = np.zeros(len(self.cut.entries), np.bool_)
+        ending = np.flatnonzero(self.cut.after != NONE)
+        if len(ending):
+            numbers = np.arange(len(ending))
+            sides = [view.states(ending, view.ends()[ending]) for view in (self.before, self.after)]
+            for old, new in zip(*sides, strict=True):
+                differ[ending] |= ~equal_values(old, numbers, new, numbers)
+        return differ
 
 
 class RunningRows:
@@ -239,6 +241,8 @@ class RunningRows:
 
     def _renew(self, rows: RunIndex, marks: RunIndex, stretch: Stretch, chosen: Mask) -> None:
         """Makes the checkpoints inside the pieces chosen anew."""
+        if not marks.runs and (stretch.after.ends() - stretch.after.pieces.starts).max(initial=0) < _SPACING:
+            return
         first = first_of_places(rows.index, stretch.sources, rows.width)
         place_rows = np.flatnonzero(first)
         places, islands = stretch.sources[place_rows], stretch.islands[place_rows]
