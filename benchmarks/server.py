@@ -113,6 +113,7 @@ def server() -> Iterator[Api]:
             yield api
         finally:
             stop_pipelines(api)  # they would outlive the server
+            api.http.close()
             process.terminate()
             process.wait(30)
 

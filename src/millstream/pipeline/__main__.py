@@ -1,8 +1,9 @@
 """Entry of a pipeline process: `python -m millstream.pipeline --spec FILE` or `--wait`.
 
 With `--wait` the process loads everything heavy, warms up (`warm.py`) and waits for a line on standard input that names
-the spec file: a pipeline that starts in a process kept warm skips all of that. The last line of standard input is the
-token that requests must carry: unlike arguments and environment, no other user of the machine can read it.
+the spec file: a pipeline that starts in a process kept warm skips all of that. The last two lines of standard input are
+the token that requests must carry and the proof in answers: unlike arguments and environment, no other user of the
+machine can read them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from millstream.pipeline.warm import warm_up
 
 LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_S = 75
+SWITCH_INTERVAL_S = 0.001
+"""How long a thread that works may keep the interpreter from one that has a request to answer."""
 
 
 def main() -> None:
@@ -37,6 +40,7 @@ def main() -> None:
     source.add_argument("--wait", action="store_true", help="read that path from standard input")
     arguments = parser.parse_args()
     keep_freed_memory()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
     if not path:
