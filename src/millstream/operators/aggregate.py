@@ -31,9 +31,10 @@ from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import AggregateCall
-from millstream.zset.columns import describe
+from millstream.zset.columns import Table, describe
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Hashes, Seeds, hash_pairs
+from millstream.zset.moving import take_columns
 
 
 class _Call:
@@ -96,8 +97,9 @@ class AggregateOperator(Operator):
             delta = self._empty
         if not delta.num_rows and (self._group or self._emitted):
             return None
-        touched, hashes = self._touch(delta)
-        keys = self._keys(delta, touched.first)
+        columns = delta.select(self._group)
+        touched, hashes = self._touch(columns)
+        keys, table = take_columns(columns.columns, touched.first, columns.table) if self._group else ((), None)
         before = self._rows[touched.slots]
         after = before + sum_weights(touched.groups, delta.weights, touched.count)
         self._rows[touched.slots] = after
@@ -105,33 +107,34 @@ class AggregateOperator(Operator):
             delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity, hashes
         )
         updates = [call.update(batch) for call in self._calls]
-        result = self._emit(keys, before, after, updates)
+        result = self._emit(keys, table, before, after, updates)
         if self._group:
             self._live += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
             self._floors.note(touched.slots, keys, np.arange(touched.count), self._index.capacity)
             self._release(touched.slots[after == 0])
         return result
 
-    def _touch(self, delta: Delta) -> tuple[Touched, tuple[Hashes, Hashes] | None]:
-        """The groups of the delta and, for DISTINCT calls, their pairs of hashes."""
-        columns = [delta.columns[g] for g in self._group]
+    def _touch(self, columns: Delta) -> tuple[Touched, tuple[Hashes, Hashes] | None]:
+        """The groups of a delta of the group columns and, for DISTINCT calls, their pairs of hashes."""
         wanted = bool(self._factory.distinct_values)
-        if not columns:
+        if not self._group:
             one = np.zeros(1, np.int64)
             constant = hash_pairs((), describe(()), 1, self._seeds) if wanted else None
-            return Touched(np.zeros(delta.num_rows, np.int64), one, one), constant
-        hashes = hash_pairs(columns, describe(columns), delta.num_rows, self._seeds)
+            return Touched(np.zeros(columns.num_rows, np.int64), one, one), constant
+        hashes = hash_pairs(columns.columns, columns.table, columns.num_rows, self._seeds)
         touched = self._index.touch_hashed(hashes)
         self._rows = grown(self._rows, self._index.capacity)
         return touched, (hashes[0][touched.first], hashes[1][touched.first]) if wanted else None
 
-    def _keys(self, delta: Delta, first: Integers) -> tuple[pa.Array, ...]:
-        if not self._group:
-            return ()
-        positions = pa.array(first)
-        return tuple(delta.columns[g].take(positions) for g in self._group)
-
-    def _emit(self, keys: Sequence[pa.Array], before: Integers, after: Integers, updates: Sequence[Update]) -> Delta:
+    def _emit(
+        self,
+        keys: Sequence[pa.Array],
+        table: Table | None,
+        before: Integers,
+        after: Integers,
+        updates: Sequence[Update],
+    ) -> Delta:
+        """The change of the groups' output rows. `table` is that of `keys`."""
         existed, exists = before != 0, after != 0
         if not self._group:
             existed, exists = np.array([self._emitted]), np.array([True])
@@ -141,8 +144,7 @@ class AggregateOperator(Operator):
             changed |= update.changed
         old = np.flatnonzero(existed & changed)
         new = np.flatnonzero(exists & changed)
-        positions = pa.array(np.concatenate((old, new)))
-        columns = tuple(key.take(positions) for key in keys)
+        columns = take_columns(keys, np.concatenate((old, new)), table)[0] if keys else ()
         columns += tuple(update.output(old, new) for update in updates)
         return Delta(columns, np.repeat(np.array([-1, 1]), (len(old), len(new))))
 
