@@ -1,6 +1,6 @@
 """How long requests take while a pipeline runs at full speed: statistics, ingress, and start and pause of a connector.
 
-`python -m benchmarks.load [--seconds 10] [--connections 8]` starts a server and a pipeline whose generator delivers
+`python -m benchmarks.load [--seconds 10] [--connections 4]` starts a server and a pipeline whose generator delivers
 as fast as it can, and sends it requests of one kind after another. Statistics and ingress are asked for with `wrk` if
 it is installed (Debian: `apt-get install wrk`), which costs the machine little; else, and for start and pause, with
 an asyncio client that does the same. Checked at the end: every request was answered with 200, every row that ingress
@@ -45,6 +45,8 @@ SWITCH = f"/pipelines/{NAME}/tables/numbers/connectors/switched/"
 ROW = b"1\n"
 #: Aim of the 99th percentile.
 LIMIT_MS = 50.0
+#: Until then kernels are loaded, buffers have grown, and the process for the next pipeline is ready.
+SETTLE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,13 @@ def main() -> int:
     """Prints a line for each kind of request; 1 if one is slower than it should be."""
     parser = argparse.ArgumentParser(prog="benchmarks.load")
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=4)
     arguments = parser.parse_args()
     with server() as api:
         api.put(NAME, PROGRAM)
         api.post(f"/pipelines/{NAME}/start")
         api.wait(NAME, "deployment_status", "Running")
-        time.sleep(2)  # kernels are compiled and buffers have grown
+        time.sleep(SETTLE_S)
         before = api.http.get(STATS).json()["global_metrics"]["total_processed_records"]
         began = time.monotonic()
         results = load(api, arguments.connections, arguments.seconds)

@@ -47,8 +47,8 @@ def test_only_the_process_itself_is_believed(tmp_path: Path, whose: str) -> None
     async def ask(port: int) -> Any:
         assert p.process is not None
         there = replace(p, process={**p.process, "port": port})
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return await Proxy(client, tokens, told.append).call(Target(there, "/stats"), "GET")
+        async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+            return await Proxy(transport, tokens, told.append).call(Target(there, "/stats"), "GET")
 
     if whose == "its own":
         assert asyncio.run(answering(head, ask)) == {}

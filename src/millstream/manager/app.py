@@ -31,7 +31,8 @@ RETRY_AFTER_S = 5
 """What a client is told to wait after a 503 (api.md §2)."""
 
 
-ROUTERS = tuple(room.router for room in (platform, pipelines, programs, deployment, dataplane, observe))
+#: In this order they are asked whether a request is theirs, so those that are polled and pushed to come first.
+ROUTERS = tuple(room.router for room in (dataplane, observe, deployment, pipelines, programs, platform))
 """All routes of the API."""
 
 

@@ -16,8 +16,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import psutil
-
 from millstream.circuit.circuit import Circuit, StepResult
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.circuit.workers import Workers, effective_workers
@@ -41,7 +39,7 @@ from millstream.pipeline.orchestration import check_conditions
 from millstream.pipeline.output_endpoint import Mark, OutputEndpoint
 from millstream.pipeline.reader import Reader
 from millstream.pipeline.registry import Registry, transient
-from millstream.pipeline.resources import MemoryPressure, unreclaimable_bytes
+from millstream.pipeline.resources import MemoryPressure, memory_in_use
 from millstream.pipeline.runtime_config import RuntimeConfig
 from millstream.pipeline.stats import GlobalMetrics, PipelineStats
 from millstream.pipeline.storage import StorageMeter
@@ -390,8 +388,7 @@ class Controller:
 
     def snapshot_stats(self, include_connector_errors: bool = False) -> PipelineStats:
         """The same as typed values."""
-        rss = psutil.Process().memory_info().rss
-        held = unreclaimable_bytes()
+        rss, held = memory_in_use()
         cpu = int(time.process_time() * 1000)
         storage = self._storage.read()
         with self._control.lock:

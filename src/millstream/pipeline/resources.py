@@ -30,10 +30,18 @@ BYTES_PER_MB = 10**6
 _PRESSURES = (("critical", 0.95), ("high", 0.9), ("moderate", 0.8))
 
 
+_THIS_PROCESS = psutil.Process()
+
+
+def memory_in_use() -> tuple[int, int]:
+    """Bytes of resident memory of this process: all, and without pages of files where the system tells them apart."""
+    memory = _THIS_PROCESS.memory_info()
+    return memory.rss, int(memory.rss - getattr(memory, "shared", 0))
+
+
 def unreclaimable_bytes() -> int:
-    """The resident memory of this process, without pages of files where the system tells them apart."""
-    memory = psutil.Process().memory_info()
-    return int(memory.rss - getattr(memory, "shared", 0))
+    """The second of these."""
+    return memory_in_use()[1]
 
 
 class MemoryWatch:
@@ -113,7 +121,7 @@ def limit_processors(cores: float) -> int | None:
     if count >= len(allowed):
         return len(allowed)
     chosen = random.sample(allowed, count)
-    for thread in psutil.Process().threads():
+    for thread in _THIS_PROCESS.threads():
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
             os.sched_setaffinity(thread.id, chosen)
     pa.set_cpu_count(count)

@@ -29,7 +29,9 @@ Segment = Annotated[str, AfterValidator(unquote)]
 Bool = Literal["true", "false"]
 
 
-def _services(connection: HTTPConnection) -> Services:
+# Dependencies are coroutines, though they wait for nothing: others would be called in a thread, at three times
+# the cost.
+async def _services(connection: HTTPConnection) -> Services:
     services: Services = connection.app.state.services
     return services
 
@@ -37,7 +39,7 @@ def _services(connection: HTTPConnection) -> Services:
 Server = Annotated[Services, Depends(_services)]
 
 
-def _pipeline(pipeline_name: Segment, services: Server) -> Pipeline:
+async def _pipeline(pipeline_name: Segment, services: Server) -> Pipeline:
     return services.store.named(pipeline_name)
 
 

@@ -37,7 +37,9 @@ class Forwarded(NamedTuple):
 _INPUT = "/tables/{table_name}/connectors/{connector_name}"
 _OUTPUT = "/views/{view_name}/connectors/{connector_name}"
 
+#: What is asked for most often comes first: routes are tried in this order.
 FORWARDED = (
+    Forwarded("GET", "/stats", "Statistics of the pipeline and its connectors"),
     Forwarded("POST", "/ingress/{table_name}", "Push data into a table", INGRESS_TIMEOUT_S),
     Forwarded("POST", "/egress/{table_name}", "Follow the changes of a table or view", None, True),
     Forwarded("GET", "/query", "Run an ad-hoc query", None),
@@ -45,7 +47,6 @@ FORWARDED = (
     Forwarded("GET", _INPUT + "/completion_token", "A token for what a connector has received"),
     Forwarded("GET", _INPUT + "/stats", "Statistics of an input connector"),
     Forwarded("GET", _OUTPUT + "/stats", "Statistics of an output connector"),
-    Forwarded("GET", "/stats", "Statistics of the pipeline and its connectors"),
     Forwarded("GET", "/metrics", "Metrics of the pipeline"),
     Forwarded("GET", "/time_series", "Measurements of the last minute"),
     Forwarded("GET", "/time_series_stream", "Measurements as they are made", None, True),
