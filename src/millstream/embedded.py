@@ -9,6 +9,7 @@ Contents are kept for every table and view, so all of them can be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ class Pipeline:
 
     `udf`: the Python code of functions and aggregates that the program declares without an SQL body: source text, the
     path of a file (a str without line breaks that ends in `.py` is one), or the functions themselves by name; see
-    docs/udf.md. `workers`: how many threads compute a step, no more than processors (None: one for each processor, up
-    to 8, unless `runtime_config` says otherwise); results do not depend on it. `runtime_config`: as in the REST API.
+    docs/udf.md. `workers`: how many threads compute a step, no more than processors (None: one, unless
+    `runtime_config` says otherwise); results do not depend on it. `runtime_config`: as in the REST API.
     Raises MillstreamError `ProgramError` with the compiler's messages, or what is wrong with a connector's
     configuration. Close it, or use it as a context manager.
     """
@@ -61,9 +62,10 @@ class Pipeline:
         self.program = _compiled(sql, _library(udf))
         if workers is not None:
             runtime_config = {**(runtime_config or {}), "workers": workers}
-        self._controller = Controller(
-            self.program, RuntimeConfig.from_json(runtime_config), manual_stepping=True, log=log
-        )
+        config = RuntimeConfig.from_json(runtime_config)
+        if workers is not None:
+            config = replace(config, circuit_workers=workers)  # whoever says 8 here means it
+        self._controller = Controller(self.program, config, manual_stepping=True, log=log)
         self._adhoc = AdhocEngine(self.program, self._insert)
         self._last: dict[str, Delta] = {}
         self._stepped_by_hand = True

@@ -309,7 +309,7 @@ def test_traces_made_in_any_thread_belong_to_the_keeper_of_the_step():
 
 def test_there_are_no_more_workers_than_processors():
     processors = usable_processors()
-    assert effective_workers(1) == 1
+    assert effective_workers(None) == effective_workers(1) == 1
     assert effective_workers(10_000) == processors
     assert effective_workers(10_000, 0.5) == 1
     assert effective_workers(10_000, processors + 3.0) == processors

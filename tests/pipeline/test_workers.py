@@ -77,11 +77,12 @@ def test_answers_and_statistics_are_those_of_one_worker() -> None:
 @pytest.mark.parametrize(
     "config, expected",
     [
-        (None, 4),
+        (None, 1),
+        ({"workers": 8}, 1),
         ({"workers": 2}, 2),
         ({"workers": 0}, 1),
         ({"workers": 64}, 4),
-        ({"resources": {"cpu_cores_max": 3}}, 3),
+        ({"workers": 64, "resources": {"cpu_cores_max": 3}}, 3),
     ],
 )
 def test_there_are_as_many_workers_as_configured_but_no_more_than_processors(config: Any, expected: int) -> None:
@@ -90,6 +91,14 @@ def test_there_are_as_many_workers_as_configured_but_no_more_than_processors(con
         families = collect(controller.stats(), controller.measurements())
         (samples,) = [family.samples for family in families if family.name == "workers"]
         assert samples == [({}, expected)]
+
+
+@pytest.mark.usefixtures("processors")
+def test_a_program_gets_the_eight_workers_that_it_asks_for() -> None:
+    with millstream.Pipeline(PROGRAM, workers=8) as pipeline:
+        assert pipeline._controller.workers == 4
+    with millstream.Pipeline(PROGRAM) as pipeline:
+        assert pipeline._controller.workers == 1
 
 
 def test_the_number_of_workers_is_checked() -> None:

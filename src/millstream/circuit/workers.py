@@ -83,6 +83,8 @@ def usable_processors(cores: float | None = None) -> int:
     return found if cores is None else max(1, min(found, math.ceil(cores)))
 
 
-def effective_workers(wanted: int, cores: float | None = None) -> int:
-    """The number of workers of a circuit for which `wanted` are configured: no more than processors."""
-    return max(1, min(wanted, usable_processors(cores)))
+def effective_workers(wanted: int | None, cores: float | None = None) -> int:
+    """The number of workers of a circuit for which `wanted` are configured: no more than processors. None leaves the
+    choice to measurement: one, because a circuit that large steps have split takes up to twice as long for small ones
+    (benchmarks/workers.py)."""
+    return 1 if wanted is None else max(1, min(wanted, usable_processors(cores)))

@@ -49,10 +49,11 @@ def run(
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
     from millstream.allocator import keep_freed_memory  # the engine takes a moment to load: not for other commands
+    from millstream.circuit.workers import usable_processors
     from millstream.embedded import Pipeline
 
     keep_freed_memory()
-    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf), workers=workers) as pipeline:
+    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf), workers=workers or usable_processors()) as pipeline:
         started = time.perf_counter()
         pipeline.start()
         ended = _follow(pipeline, seconds, quiet=as_json)

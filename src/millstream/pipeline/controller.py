@@ -74,7 +74,7 @@ class Controller:
         self.config = RuntimeConfig() if config is None else config
         self.incarnation = uuid.uuid4() if incarnation is None else incarnation
         #: The workers of the circuit: as many as are configured, but no more than processors.
-        self.workers = effective_workers(self.config.workers, self.config.cpu_cores_max)
+        self.workers = effective_workers(self.config.circuit_workers, self.config.cpu_cores_max)
         self.on_failure: Callable[[MillstreamError], None] = lambda _: None
         self._control = Control(SystemClock() if clock is None else clock, log or (lambda _: None))
         self._start_time = self._control.clock.now()

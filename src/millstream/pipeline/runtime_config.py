@@ -27,6 +27,8 @@ class RuntimeConfig:
     """Times in microseconds, sizes in records or megabytes as named."""
 
     workers: int = DEFAULT_WORKERS
+    #: Threads that compute steps, at most; None, which the default of `workers` stands for: as many as measure best.
+    circuit_workers: int | None = None
     min_batch_size_records: int = 0
     max_buffering_delay_us: int = 0
     #: None: NOW() advances only with data.
@@ -70,8 +72,10 @@ class RuntimeConfig:
             raise _parse_error("'storage' must be an object, a boolean or null")
         _check_fault_tolerance(source)
         resolution = source.get("clock_resolution_usecs", DEFAULT_CLOCK_RESOLUTION_US)
+        workers = max(1, _uint(source, "workers", DEFAULT_WORKERS))
         config = RuntimeConfig(
-            workers=max(1, _uint(source, "workers", DEFAULT_WORKERS)),
+            workers=workers,
+            circuit_workers=None if workers == DEFAULT_WORKERS else workers,
             min_batch_size_records=_uint(source, "min_batch_size_records", 0),
             max_buffering_delay_us=_uint(source, "max_buffering_delay_usecs", 0),
             clock_resolution_us=None
