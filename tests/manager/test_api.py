@@ -41,6 +41,18 @@ def test_put_creates_replaces_and_renames(http: Http) -> None:
     assert error(http.put(f"{PREFIX}/r", json={"name": "q", "program_code": ""})) == (409, "DuplicateName", None)
 
 
+def test_integers_beyond_64_bits_become_floats(http: Http) -> None:
+    tweaks = {"large": 1 << 70, "largest": (1 << 64) - 1, "below": -(1 << 63) - 1, "text": str(1 << 70)}
+    body = {"name": "p", "program_code": "", "runtime_config": {"dev_tweaks": tweaks}}
+    assert http.post(PREFIX, json=body).status_code == 201
+    kept = http.get(f"{PREFIX}/p").json()["runtime_config"]["dev_tweaks"]
+    expected = {**tweaks, "large": float(1 << 70), "below": float(-(1 << 63) - 1)}
+    assert kept == expected
+    assert [type(value) for value in kept.values()] == [float, int, float, str]
+    refused = http.put(f"{PREFIX}/p", json={**body, "runtime_config": {"workers": 1 << 70}})
+    assert error(refused)[:2] == (400, "InvalidRuntimeConfig")
+
+
 def test_patch_takes_null_for_absent(http: Http) -> None:
     http.post(PREFIX, json={"name": "p", "program_code": "-- x", "description": "d"})
     body = {"program_code": None, "description": None, "runtime_config": None, "tags": ["t"]}

@@ -242,3 +242,26 @@ def test_programs_say_whether_time_moves_them() -> None:
     assert not compiled(VIEWS).uses_now
     assert compiled("CREATE TABLE t (a TIMESTAMP); CREATE VIEW v AS SELECT a FROM t WHERE a < NOW()").uses_now
     assert compiled("CREATE TABLE t (a INT); CREATE VIEW v AS SELECT (SELECT NOW()) AS n FROM t").uses_now
+
+
+def connector_with(value: str) -> Any:
+    """What compiling a connector with that JSON value in its configuration gives."""
+    text = """CREATE TABLE t (a INT) WITH ('connectors' = '[{"name": "c", "transport": {"name": "datagen", "config":
+        {"seed": %s}}}]')"""
+    return compile_program(text % value)
+
+
+@pytest.mark.parametrize(
+    "written, value", [("18446744073709551615", (1 << 64) - 1), ("18446744073709551616", 2.0**64), ("-1e3", -1000.0)]
+)
+def test_numbers_in_connectors_are_those_that_the_api_can_show(written: str, value: Any) -> None:
+    program = connector_with(written).program
+    assert program is not None
+    seed = program.tables[0].connectors["t.c"]["transport"]["config"]["seed"]
+    assert (seed, type(seed)) == (value, type(value))
+
+
+@pytest.mark.parametrize("written", ["NaN", "-Infinity", "1e400", "-" + "9" * 400])
+def test_numbers_in_connectors_that_nobody_can_show_are_refused(written: str) -> None:
+    (message,) = [message for message in connector_with(written).messages if not message.warning]
+    assert "'connectors' is not legal JSON: number out of range" in message.message

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -63,7 +64,7 @@ class _Parser:
 
     def parse(self) -> dict[str, dict[str, Any]]:
         try:
-            entries = json.loads(self.value.value)
+            entries = json.loads(self.value.value, parse_int=_integer, parse_float=_number, parse_constant=_number)
         except ValueError as error:
             self._bad_json(str(error), f"'connectors' is not legal JSON: {error}")
         if not isinstance(entries, list):
@@ -78,7 +79,7 @@ class _Parser:
             if endpoint in found:
                 text = f"Two connectors for the same {self.kind} '{self.relation}' cannot have the same name: '{name}'"
                 self._fail(f"relation '{self.relation}': connector name '{endpoint}' is not unique\n{text}")
-            found[endpoint] = self._complete(entry)
+            found[endpoint] = _in_64_bits(self._complete(entry))
         return found
 
     def _fail(self, message: str) -> NoReturn:
@@ -249,3 +250,28 @@ def _given(entry: dict[str, Any], key: str, default: int) -> int:
 def _json_type(value: Any) -> str:
     names = {dict: "map", list: "sequence", str: "string", bool: "boolean", int: "integer", float: "floating point"}
     return "null" if value is None else names.get(type(value), "value")
+
+
+def _number(text: str) -> float:
+    """A number with a fraction or exponent. Raises ValueError where JSON has no such number, or a double does not."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number out of range: {text[:40]}")
+    return value
+
+
+def _integer(text: str) -> int:
+    """An integer, if a double can at least come near it; raises like `_number`."""
+    _number(text)
+    return int(text)
+
+
+def _in_64_bits(value: Any) -> Any:
+    """The value with floats in place of integers beyond 64 bits, as in the API."""
+    if isinstance(value, dict):
+        return {key: _in_64_bits(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_in_64_bits(member) for member in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return float(value)
+    return value
