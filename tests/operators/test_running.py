@@ -99,7 +99,14 @@ def long_schedule(seed, partitions, sizes=(60, 1, 1, 5, 2, 30, 1, 1, 40, 3, 1)):
 
 
 @pytest.mark.parametrize("calls", CALLS.values(), ids=CALLS.keys())
-@pytest.mark.parametrize("key", [UP, DOWN, SortKey(1, False, False)], ids=["up", "down", "nulls last"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(UP, id="up"),
+        pytest.param(DOWN, id="down"),
+        pytest.param(SortKey(1, False, False), id="nulls last", marks=pytest.mark.slow),
+    ],
+)
 def test_every_function_follows_changes_at_any_place(calls, key):
     for seed, partitions in enumerate([(1,), (1, 2, None)]):
         check(window((0,), (key,), *calls), long_schedule(seed, partitions))

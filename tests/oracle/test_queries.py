@@ -32,7 +32,7 @@ def program(family: str) -> Program:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(schedule=schedules)
 def test_views_equal_the_query_over_the_tables(family: str, schedule: list[Step]) -> None:
     check(program(family), FAMILIES[family], schedule)
@@ -47,7 +47,7 @@ def test_views_equal_the_query_over_the_tables_at_length(family: str, schedule: 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(schedule=schedules, seed=st.integers(0, 2**16))
 def test_results_do_not_depend_on_how_changes_are_cut_into_steps(family: str, schedule: list[Step], seed: int) -> None:
     chance = random.Random(seed)

@@ -65,7 +65,8 @@ def test_a_query_equals_duckdbs_answer_after_every_step(
     assert found, f"{name} works: take it off the list"
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2, 5])
 def test_all_queries_run_as_one_program(steps: list[Step], answers: list[dict[str, pa.Table]], count: int) -> None:
     names = [name for name in QUERIES if name not in NOT_YET]
     circuit = Circuit(compiled(names), workers=Workers(count, split_rows=1, thread_rows=1, largest_share=1.0))
