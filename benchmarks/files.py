@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from benchmarks.end_to_end import timed
+from benchmarks.end_to_end import file_into_view
 from benchmarks.harness import Measurements, case
 from benchmarks.nexmark.program import NAMES
 from millstream.connectors.nexmark.model import columns_of
@@ -42,23 +40,13 @@ def write(path: Path, events: int, options: str) -> int:
 
 def measured(options: str, format_config: str, reader: str) -> Measurements:
     """Rows per second of reading the bids into the view, in Millstream and, once, in DuckDB."""
-    with tempfile.TemporaryDirectory() as scratch:
-        small, large = Path(scratch) / "small", Path(scratch) / "large"
-        write(small, WARM_EVENTS, options)
-        rows = write(large, EVENTS, options)
-        timed(PROGRAM % (COLUMNS, small, format_config, QUERY))
-        seconds, view = timed(PROGRAM % (COLUMNS, large, format_config, QUERY))
-        types = ", ".join("{}: '{}'".format(*column.split()) for column in COLUMNS.split(", "))
-        database = duckdb.connect(config={"threads": 1})
-        begin = time.perf_counter()
-        database.execute(f"CREATE TABLE bid AS SELECT * FROM {reader.format(path=large, columns='{' + types + '}')}")
-        expected = database.execute(f"{QUERY} ORDER BY ALL").fetchall()
-        theirs = time.perf_counter() - begin
-    assert [(r[0], r[1], int(str(r[2])), r[3]) for r in view] == [(r[0], r[1], int(r[2]), r[3]) for r in expected]
-    return {
-        "Millstream": rows / seconds,
-        "DuckDB, load the file and run the query once, one thread": rows / theirs,
-    }
+    types = ", ".join("{}: '{}'".format(*column.split()) for column in COLUMNS.split(", "))
+    return file_into_view(
+        lambda path, large: write(path, EVENTS if large else WARM_EVENTS, options),
+        lambda path: PROGRAM % (COLUMNS, path, format_config, QUERY),
+        lambda path: f"CREATE TABLE bid AS FROM {reader.format(path=path, columns='{' + types + '}')}",
+        QUERY,
+    )
 
 
 @case("NDJSON file of bids into GROUP BY", "rows/s", target=800_000)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ class Result:
         )
 
 
-#: The number of a request of one client to its method, path and body.
-Plan = Callable[[int], tuple[str, str, bytes | None]]
+#: What each client asks for in turn: method, path and body.
+Plan = Sequence[tuple[str, str, bytes | None]]
 
 
 async def ask(url: str, kind: str, plan: Plan, connections: int, seconds: float) -> Result:
@@ -81,7 +81,7 @@ async def ask(url: str, kind: str, plan: Plan, connections: int, seconds: float)
         nonlocal failures
         number = 0
         while time.perf_counter() < end:
-            method, path, body = plan(number)
+            method, path, body = plan[number % len(plan)]
             began = time.perf_counter()
             answer = await http.request(method, path, content=body)
             took.append((time.perf_counter() - began) * 1e3)
@@ -128,11 +128,9 @@ def load(api: Api, connections: int, seconds: float) -> list[Result]:
         if has_wrk:
             results.append(wrk(base + path, kind, body, connections, seconds))
         else:
-            request = (method, path, body)
-            results.append(asyncio.run(ask(base, kind, lambda _, request=request: request, connections, seconds)))  # type: ignore[misc]  # a default binds the loop's value
-    actions = ("start", "pause")
-    plan: Plan = lambda number: ("POST", SWITCH + actions[number % 2], None)  # noqa: E731 - one line
-    results.append(asyncio.run(ask(base, "start/pause", plan, connections, seconds)))
+            results.append(asyncio.run(ask(base, kind, [(method, path, body)], connections, seconds)))
+    switch: Plan = [("POST", SWITCH + action, None) for action in ("start", "pause")]
+    results.append(asyncio.run(ask(base, "start/pause", switch, connections, seconds)))
     _check(api, results)
     return results
 

@@ -2,8 +2,7 @@
 
 A step allocates and frees the same few megabytes of columns over and over. By default the C library gives large blocks
 back to the kernel at once and the allocator in Arrow soon after, and the kernel clears every page that is asked for
-again: parsing was found to spend half of its time on that. Here both use the C library's heap, which keeps some of
-what is freed. Peak memory is no higher; what an idle process keeps is bounded by `KEPT_BYTES` a heap.
+again. Here both use the C library's heap, which keeps some of what is freed: `KEPT_BYTES` a heap.
 """
 
 from __future__ import annotations

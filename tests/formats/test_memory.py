@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from millstream.formats.columns.memory import copy_bytes, plain_end
+from millstream.formats.columns.memory import plain_end
+from millstream.zset.words import copy_text
 
 PAGE = mmap.PAGESIZE
 NO_ACCESS = 0
@@ -63,7 +64,7 @@ def test_text_at_the_end_of_a_page(last_page: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 31])
 def test_copies_are_exact(count: int) -> None:
     source, target = np.arange(1, 41, dtype=np.uint8), np.zeros(40, np.uint8)
-    copy_bytes(source.ctypes.data + 3, target.ctypes.data + 1, count)
+    copy_text(target.ctypes.data + 1, source.ctypes.data + 3, count)
     expected = np.zeros(40, np.uint8)
     expected[1 : 1 + count] = source[3 : 3 + count]
     assert target.tolist() == expected.tolist()

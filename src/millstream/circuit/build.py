@@ -220,14 +220,17 @@ class _Builder:
             return source
         if any(uses_now(e) for e in plan.expressions):
             return self._node("project", plan.expressions, (source,), lambda: self._timed_project(plan))
-        append_only = self.nodes[source].append_only
+        return self._projection(plan.expressions, source)
+
+    def _projection(self, expressions: tuple[Expression, ...], source: int) -> int:
+        node = self.nodes[source]
         return self._node(
             "project",
-            plan.expressions,
+            expressions,
             (source,),
-            lambda: ProjectOperator(plan.expressions, self.seeds),
-            append_only,
-            distribution=projected(self.nodes[source].distribution, plan.expressions),
+            lambda: ProjectOperator(expressions, self.seeds),
+            node.append_only,
+            distribution=projected(node.distribution, expressions),
         )
 
     def _filter(self, predicate: Expression, source: int, types: tuple[pa.DataType, ...]) -> int:
@@ -347,15 +350,7 @@ class _Builder:
 
     def _reorder(self, source: int, order: Sequence[int], plan: Plan) -> int:
         columns = tuple(ColumnRef(column.type, index) for column, index in zip(plan.schema, order, strict=True))
-        node = self.nodes[source]
-        return self._node(
-            "project",
-            columns,
-            (source,),
-            lambda: ProjectOperator(columns, self.seeds),
-            node.append_only,
-            distribution=projected(node.distribution, columns),
-        )
+        return self._projection(columns, source)
 
     def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
         seeds = self.seeds

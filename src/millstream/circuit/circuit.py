@@ -112,7 +112,7 @@ class Circuit:
     def __post_init__(self) -> None:
         program = self.program
         # That of the traces made now, and of those that operators make in steps.
-        self._keeper = keeper_in_use.get()
+        self._keeper = keeper_in_use()
         self._graph = build_graph(program, self.seeds, self.workers)
         self._spreading = None if self.workers.count == 1 else Spreading(self._graph.nodes, self.workers)
         self._lateness = self._graph.lateness

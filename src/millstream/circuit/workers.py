@@ -2,8 +2,7 @@
 
 A step is computed by the thread that asked for it, and where there is enough to do by others beside it: kernels and
 Arrow release the interpreter lock, the code between them does not. So it takes many rows for two threads to be faster
-than one. What was measured (join, sum and maximum of 64-bit integers, two processors): with 100,000 rows two threads
-take half the time of one; with 10,000 as long as one; with 1,000 twice as long.
+than one: benchmarks/workers.py measures it.
 
 The threads are shared by all circuits of the process, and a thread that waits for others does their part if they have
 not begun it.
@@ -50,19 +49,15 @@ class Workers:
         pool = _threads(self.count - 1)
         # Traces that are made in a task belong to the keeper of this step (zset/keeper.py).
         others = [pool.submit(copy_context().run, task) for task in tasks[1:]]
-        results: list[Result] = []
-        error: BaseException | None = None
-        for number, task in enumerate(tasks):
-            try:
-                if number == 0 or others[number - 1].cancel():
-                    results.append(task())
-                else:
-                    results.append(others[number - 1].result())
-            except BaseException as failure:  # noqa: BLE001 - raised below, when no task is running any more
-                error = failure if error is None else error
-        if error is not None:
-            raise error
-        return results
+        try:
+            results = [tasks[0]()]
+            for task, other in zip(tasks[1:], others, strict=True):
+                results.append(task() if other.cancel() else other.result())
+            return results
+        finally:
+            for other in others:
+                if not other.cancelled():
+                    other.exception()  # waits
 
 
 SINGLE = Workers()

@@ -78,7 +78,7 @@ class Proxy:
     def __init__(
         self, transport: httpx.AsyncBaseTransport, tokens: DeploymentTokens, on_unreachable: Callable[[Pipeline], None]
     ) -> None:
-        # Without the client around it, which looks for cookies, redirects and credentials, at twice the cost.
+        # Without the client around it, which looks for cookies, redirects and credentials.
         self._transport = transport
         self._tokens = tokens
         self._on_unreachable = on_unreachable

@@ -50,9 +50,8 @@ def serve(
     """Serve the API on `host`:`port` (0: any free port) until SIGINT or SIGTERM. `access` says who may use it (default:
     everybody), `tls` None means plain HTTP, `demos_dirs` hold more programs to try.
 
-    Raises `InvalidSetting`, `InvalidDemo`,
-    `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if another server uses
-    `data_dir`, and `DataDirectoryNotUsable` if that cannot be written.
+    Raises `InvalidSetting`, `InvalidDemo`, `AddressNotAvailable` if it cannot listen there, `DataDirectoryLocked` if
+    another server uses `data_dir`, and `DataDirectoryNotUsable` if that cannot be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "uvicorn.error"):

@@ -52,15 +52,21 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         if feature not in FEATURES:
             log.warning("FELDERA_UNSTABLE_FEATURES: '%s' has no effect; there are %s", feature, ", ".join(FEATURES))
     return Settings(
-        compilation_timeout_s=_number(environment, "FELDERA_SQL_COMPILATION_TIMEOUT_SECS", 300.0, least=MIN_TIMEOUT_S),
-        events_kept=int(_number(environment, "FELDERA_PIPELINE_MONITOR_EVENTS_RETENTION", 720, least=1, whole=True)),
-        support_interval_s=_number(environment, "FELDERA_SUPPORT_DATA_COLLECTION_FREQUENCY", 600.0, least=0),
-        support_kept=int(_number(environment, "FELDERA_SUPPORT_DATA_RETENTION", 3, least=1, whole=True)),
+        compilation_timeout_s=_number(
+            environment, "FELDERA_SQL_COMPILATION_TIMEOUT_SECS", DEFAULTS.compilation_timeout_s, MIN_TIMEOUT_S
+        ),
+        events_kept=int(
+            _number(environment, "FELDERA_PIPELINE_MONITOR_EVENTS_RETENTION", DEFAULTS.events_kept, 1, whole=True)
+        ),
+        support_interval_s=_number(
+            environment, "FELDERA_SUPPORT_DATA_COLLECTION_FREQUENCY", DEFAULTS.support_interval_s, 0
+        ),
+        support_kept=int(_number(environment, "FELDERA_SUPPORT_DATA_RETENTION", DEFAULTS.support_kept, 1, whole=True)),
         unstable_features=features,
     )
 
 
-def _number(environment: Mapping[str, str], name: str, default: float, *, least: float, whole: bool = False) -> float:
+def _number(environment: Mapping[str, str], name: str, default: float, least: float, *, whole: bool = False) -> float:
     text = environment.get(name, "").strip()
     if not text:
         return default

@@ -63,7 +63,8 @@ class Delta:
 
     def select(self, columns: Sequence[int]) -> Delta:
         """The same entries with only those columns, in that order. O(1)."""
-        return Delta(tuple(self.columns[i] for i in columns), self.weights)
+        table = None if self._table is None else self._table[list(columns)]
+        return Delta(tuple(self.columns[i] for i in columns), self.weights, table)
 
     def negate(self) -> Delta:
         """The opposite change. O(rows)."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from millstream.zset.cold import ColdStore, RunFile, StoreError
 
@@ -84,7 +84,7 @@ class RunHolder(Generic[R]):
     def __init__(self, merge: Merge[R]) -> None:
         self.runs: tuple[R, ...] = ()
         self.task: Task[R] | None = None
-        self.keeper = keeper_in_use.get()
+        self.keeper = keeper_in_use()
         self._merge_runs = merge
         self.keeper.add(self)
 
@@ -156,7 +156,7 @@ class Keeper:
         self._executor = executor
         self._min_cold_bytes = None if min_cold_bytes is None else max(min_cold_bytes, MIN_COLD_BYTES, 1)
         self._memory_bytes = memory_bytes
-        self._holders: weakref.WeakSet[RunHolder[KeptRun]] = weakref.WeakSet()
+        self._holders: weakref.WeakSet[RunHolder[Any]] = weakref.WeakSet()
         self._unseen_bytes = 0
         bounds = [bound for bound in (self._min_cold_bytes, memory_bytes and memory_bytes // _PARTS) if bound]
         self._look_bytes = min(bounds, default=0) if executor is not None and store is not None else 0
@@ -169,7 +169,7 @@ class Keeper:
     def add(self, holder: RunHolder[R]) -> None:
         """Called by new holders, before they have runs."""
         if self._executor is not None:
-            self._holders.add(holder)  # type: ignore[arg-type]  # each is only given back its own runs
+            self._holders.add(holder)
 
     def defers(self, runs: Sequence[KeptRun]) -> bool:
         """Whether the merge of these runs is left to a task."""
@@ -241,7 +241,7 @@ class Keeper:
 
         return Task((run,), self._executor.submit(work), size)
 
-    def _hold_back(self, holders: Sequence[RunHolder[KeptRun]]) -> None:
+    def _hold_back(self, holders: Sequence[RunHolder[Any]]) -> None:
         """Waits for tasks that free memory while there is far too little of it."""
         if self._memory_bytes is None:
             return
@@ -261,15 +261,20 @@ class Keeper:
             self.store.close()
 
 
-#: The keeper of the holders that are made.
-keeper_in_use: ContextVar[Keeper] = ContextVar("keeper_in_use", default=Keeper())  # noqa: B039 - it keeps nothing
+_in_use: ContextVar[Keeper] = ContextVar("keeper")
+_NO_KEEPER = Keeper()
+
+
+def keeper_in_use() -> Keeper:
+    """The keeper of the holders that are made."""
+    return _in_use.get(_NO_KEEPER)
 
 
 @contextlib.contextmanager
 def keeping(keeper: Keeper) -> Iterator[None]:
     """Traces made in here have this keeper."""
-    token = keeper_in_use.set(keeper)
+    token = _in_use.set(keeper)
     try:
         yield
     finally:
-        keeper_in_use.reset(token)
+        _in_use.reset(token)

@@ -56,7 +56,7 @@ def gather_columns(
     if len(tables) == 1:
         nullable = [line[VALID] for line in described]
     else:
-        nullable = tables[:, :, VALID].any(axis=0).tolist()  # type: ignore[assignment]  # axis=0 gives an array
+        nullable = np.any(tables[:, :, VALID], axis=0).tolist()
     kinds: list[int] = []
     buffers: list[list[Any]] = []
     lines: list[tuple[int, ...]] = []

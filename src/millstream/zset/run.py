@@ -55,7 +55,7 @@ class Run:
     def _delta(self, allocate: Callable[[int], pa.Buffer]) -> Delta:
         viewed = [i for i, column in enumerate(self.columns) if isinstance(column, Views)]
         if not viewed:
-            return Delta(self.columns, self.weights)
+            return Delta(self.columns, self.weights, self.table)
         types = [self.types[i] for i in viewed]
         order = np.arange(self.num_rows)
         texts, _ = gather_columns(types, order, self.table[None], [self.columns], viewed, allocate=allocate)

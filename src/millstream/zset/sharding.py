@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from millstream.zset.columns import SOURCE_SHIFT, Table, describe
+from millstream.zset.columns import SOURCE_SHIFT
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds, hash_described
 from millstream.zset.moving import gather_columns
@@ -27,7 +27,6 @@ class Dealt:
     """A delta, and which of its rows are of which shard: those at `positions[bounds[s] : bounds[s + 1]]` of shard s."""
 
     delta: Delta
-    table: Table
     positions: npt.NDArray[np.int64]
     bounds: npt.NDArray[np.int64]
 
@@ -42,10 +41,9 @@ class Dealt:
 
 def deal_out(delta: Delta, columns: Sequence[int], shards: int, seeds: Seeds) -> Dealt:
     """Deals the rows of `delta` out to so many shards by the values of `columns`. O(bytes of those columns)."""
-    table = describe(delta.columns)
     chosen = [delta.columns[c] for c in columns]
-    hashes = hash_described(chosen, table[list(columns)], delta.num_rows, seeds.key ^ _OTHER_SEED)
-    return Dealt(delta, table, *deal(hashes, shards))
+    hashes = hash_described(chosen, delta.table[list(columns)], delta.num_rows, seeds.key ^ _OTHER_SEED)
+    return Dealt(delta, *deal(hashes, shards))
 
 
 def gather_shard(sources: Sequence[Dealt], shard: int) -> Delta | None:
@@ -59,9 +57,9 @@ def gather_shard(sources: Sequence[Dealt], shard: int) -> Delta | None:
         return first
     taken = [source.of(shard) for source in present]
     places = np.concatenate([rows | (number << SOURCE_SHIFT) for number, rows in enumerate(taken)])
-    tables = np.array([source.table for source in present])
+    tables = np.array([source.delta.table for source in present])
     types = [column.type for column in first.columns]
     moved = [source.delta.columns for source in present]
-    columns, _ = gather_columns(types, places, tables, moved, range(len(types)))
+    columns, table = gather_columns(types, places, tables, moved, range(len(types)))
     weights = np.concatenate([source.delta.weights[rows] for source, rows in zip(present, taken, strict=True)])
-    return Delta(columns, weights)
+    return Delta(columns, weights, table)

@@ -12,8 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from millstream.formats.columns.memory import copy_bytes
 from millstream.formats.columns.spans import ABSENT, ESCAPED, FALSE, IGNORED, INTEGER, NULL, NUMBER, STRING, TRUE
+from millstream.zset.words import copy_text
 
 VALUE, NOTHING, UNSURE, LONG_FLOAT = 0, 1, 2, 3
 _BACKSLASH, _U = 0x5C, 0x75
@@ -473,7 +473,7 @@ def texts(
         offsets[r] = position
         if kind == STRING:
             start, end = starts[r], ends[r]
-            copy_bytes(source + start, target + position, end - start)
+            copy_text(target + position, source + start, end - start)
             position += end - start
             status[r] = VALUE
         elif _nothing(kind):

@@ -17,6 +17,8 @@ from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite ships no typ
 from numba import types
 from numba.extending import intrinsic
 
+from millstream.zset.words import load64
+
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 #: Every byte 1, every byte 128, and every byte the character in question.
 ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
@@ -79,31 +81,6 @@ def put_word(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def eight_at(typing_context: Any, address: Any, index: Any) -> Any:
-    """The eight bytes at address + index, the first one lowest, as uint64. They need not be aligned."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, index = arguments
-        place = builder.inttoptr(builder.add(address, index), _WORD.as_pointer())
-        return builder.load(place, align=1)
-
-    return types.uint64(types.int64, types.int64), generate
-
-
-@intrinsic
-def put_eight(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
-    """Store the eight bytes of `value` at address + index."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, index, value = arguments
-        place = builder.inttoptr(builder.add(address, index), _WORD.as_pointer())
-        builder.store(value, place, align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.uint64), generate
-
-
-@intrinsic
 def first_mark(typing_context: Any, marks: Any) -> Any:
     """The number of the lowest byte of `marks`, a uint64 other than zero, that is not zero, as int64."""
 
@@ -133,20 +110,8 @@ def plain_end(buffer: Any, i: Any) -> Any:
                 return i
             i += 1
             continue
-        word = eight_at(buffer, i)
+        word = load64(buffer, i)
         marks = zeros(word ^ _QUOTES) | zeros(word ^ _BACKSLASHES) | ((word - _BLANKS) & ~word & _TOPS)
         if marks != _NONE:
             return i + first_mark(marks)
         i += 8
-
-
-@numba.njit(nogil=True, cache=True)
-def copy_bytes(source: Any, target: Any, count: Any) -> None:
-    """Copy `count` bytes from one address to another; they do not overlap."""
-    i = 0
-    while i + 8 <= count:
-        put_eight(target, i, eight_at(source, i))
-        i += 8
-    while i < count:
-        put_byte(target, i, byte_at(source, i))
-        i += 1

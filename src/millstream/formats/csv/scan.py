@@ -12,8 +12,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from millstream.formats.columns.memory import ONES, byte_at, eight_at, first_mark, put_byte, put_word, word_at, zeros
+from millstream.formats.columns.memory import ONES, byte_at, first_mark, put_byte, put_word, word_at, zeros
 from millstream.formats.columns.spans import ESCAPED, OPAQUE, STRING
+from millstream.zset.words import load64
 
 _LF, _CR = 0x0A, 0x0D
 _LINE_FEEDS, _RETURNS, _NONE = ONES * np.uint64(_LF), ONES * np.uint64(_CR), np.uint64(0)
@@ -51,7 +52,7 @@ def _field_end(buffer: Any, i: Any, length: Any, delimiter: Any) -> Any:
     """Where the unquoted text at i ends."""
     delimiters = ONES * np.uint64(delimiter)
     while i + 8 <= length:
-        word = eight_at(buffer, i)
+        word = load64(buffer, i)
         marks = zeros(word ^ delimiters) | zeros(word ^ _LINE_FEEDS) | zeros(word ^ _RETURNS)
         if marks != _NONE:
             return i + first_mark(marks)

@@ -30,8 +30,7 @@ Segment = Annotated[str, AfterValidator(unquote)]
 Bool = Literal["true", "false"]
 
 
-# Dependencies are coroutines, though they wait for nothing: others would be called in a thread, at three times
-# the cost.
+# Dependencies are coroutines, though they wait for nothing: others would be called in a thread.
 async def _services(connection: HTTPConnection) -> Services:
     services: Services = connection.app.state.services
     return services

@@ -85,6 +85,24 @@ def subtract_wide(totals: Any, low: Any, high: Any) -> Any:
     return result
 
 
+@numba.njit(nogil=True, cache=True, inline="always")
+def _add(value: Any, total: Any, error: Any, largest: Any, nan: Any, plus: Any, minus: Any) -> Any:
+    """The sum of finite values with one more (Knuth's two-sum), and the numbers of others."""
+    if value != value:
+        nan += 1
+    elif value == np.inf:
+        plus += 1
+    elif value == -np.inf:
+        minus += 1
+    else:
+        before = total
+        total = before + value
+        virtual = total - before
+        error += (before - (total - virtual)) + (value - virtual)
+        largest = max(largest, abs(total), abs(value))
+    return total, error, largest, nan, plus, minus
+
+
 @kernel
 def frame_floats(low: Any, high: Any, values: Any, wanted: Any) -> Any:
     """The sum of each frame's finite wanted values as (sum, error, largest magnitude), and how often it has NaN, +Inf
@@ -103,19 +121,7 @@ def frame_floats(low: Any, high: Any, values: Any, wanted: Any) -> Any:
             nan = plus = minus = 0
         while end < high[i]:
             if wanted[end]:
-                value = values[end]
-                if value != value:
-                    nan += 1
-                elif value == np.inf:
-                    plus += 1
-                elif value == -np.inf:
-                    minus += 1
-                else:
-                    before = total
-                    total = before + value
-                    virtual = total - before
-                    error += (before - (total - virtual)) + (value - virtual)
-                    largest = max(largest, abs(total), abs(value))
+                total, error, largest, nan, plus, minus = _add(values[end], total, error, largest, nan, plus, minus)
             end += 1
         sums[i, 0], sums[i, 2] = total, largest
         sums[i, 1] = error if np.isfinite(error) else 0.0
@@ -156,19 +162,7 @@ def running_floats(owners: Any, values: Any, wanted: Any, sums: Any, specials: A
             total, error, largest = sums[k, 0], sums[k, 1], sums[k, 2]
             nan, plus, minus = specials[k, 0], specials[k, 1], specials[k, 2]
         if wanted[i]:
-            value = values[i]
-            if value != value:
-                nan += 1
-            elif value == np.inf:
-                plus += 1
-            elif value == -np.inf:
-                minus += 1
-            else:
-                before = total
-                total = before + value
-                virtual = total - before
-                error += (before - (total - virtual)) + (value - virtual)
-                largest = max(largest, abs(total), abs(value))
+            total, error, largest, nan, plus, minus = _add(values[i], total, error, largest, nan, plus, minus)
         after[i, 0], after[i, 1], after[i, 2] = total, error, largest
         special[i, 0], special[i, 1], special[i, 2] = nan, plus, minus
     return after, special

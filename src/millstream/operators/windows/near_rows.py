@@ -22,14 +22,11 @@ import pyarrow as pa
 from millstream.operators.arrays import Integers, Mask
 from millstream.operators.windows.ordered import Ordered
 from millstream.operators.windows.ordered_trace import OrderedTrace
-from millstream.operators.windows.places import leading_keys, place_words
+from millstream.operators.windows.places import ALL_ROWS, leading_keys, place_words
 from millstream.operators.windows.run_kernels import read_islands, touched_rows
 from millstream.plan.nodes import SortKey, WindowCall
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
-
-# No partition has so many rows: as good as all of them, and sums of it do not overflow.
-_ALL_ROWS = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +52,8 @@ class NearRows:
         seeds: Seeds,
     ) -> None:
         self._columns = range(len(types))
-        self._back = min(back, _ALL_ROWS)
-        self._ahead = min(ahead, _ALL_ROWS)
+        self._back = min(back, ALL_ROWS)
+        self._ahead = min(ahead, ALL_ROWS)
         leading = leading_keys(types, keys)
         self._trace = OrderedTrace(types, partition, lambda columns: place_words(columns, leading), seeds)
 

@@ -14,6 +14,8 @@ from millstream.operators.arrays import Words, validity
 from millstream.operators.ordering import has_word_codes, word_codes
 from millstream.plan.nodes import SortKey
 
+# No partition has so many rows: as good as all of them, and sums of it do not overflow.
+ALL_ROWS = 1 << 40
 # More keys than these, which decide nearly always, are not worth their memory.
 _MAX_KEYS = 2
 

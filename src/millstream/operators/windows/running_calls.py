@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.windows.functions import compile_call
+from millstream.operators.windows.places import ALL_ROWS
 from millstream.operators.windows.running_functions import (
     CountFunction,
     ExtremeFunction,
@@ -20,9 +21,6 @@ from millstream.operators.windows.running_functions import (
 )
 from millstream.plan.nodes import WindowCall
 from millstream.zset.hashing import Seeds
-
-# No partition has so many rows: as good as all of them, and sums of it do not overflow.
-_ALL_ROWS = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def running_calls(
         reach = _reach(call)
         if reach is None:
             return None
-        back, ahead = max(back, min(reach[0], _ALL_ROWS)), max(ahead, min(reach[1], _ALL_ROWS))
+        back, ahead = max(back, min(reach[0], ALL_ROWS)), max(ahead, min(reach[1], ALL_ROWS))
         function = _function(call, types, seeds, variants)
         if function is None:
             return None

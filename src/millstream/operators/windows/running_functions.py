@@ -135,20 +135,7 @@ class RankFunction(RunningFunction):
         rows = np.arange(len(peers))
         amounts = peers == rows if self._name == "DENSE_RANK" else np.ones(len(peers), np.int64)
         last = peers if self._name == "RANK" else rows
-        return _Rank(pieces.owners, last, _totals(seeds[0], amounts, pieces.starts))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rank(Running):
-    owners: Integers
-    last: Integers
-    totals: _Totals
-
-    def values(self, rows: Integers) -> pa.Array:
-        return pa.array(self.totals.at(self.owners[rows], self.last[rows] + 1))
-
-    def states(self, owners: Integers, ends: Integers) -> State:
-        return (pa.array(self.totals.at(owners, ends)),)
+        return _Counted(pieces.owners, last + 1, _totals(seeds[0], amounts, pieces.starts))
 
 
 class CountFunction(RunningFunction):
@@ -161,17 +148,21 @@ class CountFunction(RunningFunction):
 
     def start(self, pieces: Pieces, seeds: Sequence[pa.Array]) -> Running:
         wanted = wanted_rows(self._call, pieces.partitions)
-        return _Count(self._call, pieces, _totals(seeds[0], wanted, pieces.starts))
+        assert self._call.frame is not None
+        ends = pieces.partitions.frame(self._call.frame)[1]
+        return _Counted(pieces.owners, ends, _totals(seeds[0], wanted, pieces.starts))
 
 
 @dataclass(frozen=True, slots=True)
-class _Count(Running):
-    call: WindowCall
-    pieces: Pieces
+class _Counted(Running):
+    """`ends`: of each row the end of the rows that count for it."""
+
+    owners: Integers
+    ends: Integers
     totals: _Totals
 
     def values(self, rows: Integers) -> pa.Array:
-        return pa.array(self.totals.at(self.pieces.owners[rows], _ends_of_frames(self.call, self.pieces, rows)))
+        return pa.array(self.totals.at(self.owners[rows], self.ends[rows]))
 
     def states(self, owners: Integers, ends: Integers) -> State:
         return (pa.array(self.totals.at(owners, ends)),)
