@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
-from millstream.plan.nodes import Scan, SortKey, TopK
+from millstream.plan.nodes import Column, Scan, SortKey, TopK, Window, WindowCall
+from millstream.types import Kind, SqlType
 from tests.operators.law import (
     TABLES,
     U_TYPES,
@@ -92,3 +93,30 @@ def test_append_only_inputs_keep_heads_only():
         add(view, rows_of(circuit.step(changes([log], rows)).deltas["v0"]))
     assert view == {(0, 2, "x"): 1, (1, 3, "x"): 1}
     assert circuit.state_rows < 100
+
+
+ROW_NUMBER = WindowCall("ROW_NUMBER", (), SqlType(Kind.BIGINT, False))
+NUMBER = Column("place", ROW_NUMBER.type)
+
+
+@pytest.mark.parametrize("limit, offset", [(1, 0), (3, 1), (None, 2)])
+@quick
+@given(schedules(max_changes=10))
+def test_numbers_of_the_chosen_rows(limit, offset, steps):
+    top = TopK(T.schema, T, (0,), ORDERS["descending"], limit, offset)
+    check(Window((*T.schema, NUMBER), top, top.partition, top.keys, (ROW_NUMBER,)), steps)
+
+
+def test_numbers_over_long_schedules_come_from_the_limit_itself():
+    for seed in range(4):
+        top = TopK(T.schema, T, (0,), ORDERS["two keys"], 2, seed % 2)
+        check(Window((*T.schema, NUMBER), top, top.partition, top.keys, (ROW_NUMBER,)), random_schedule(seed))
+    top = TopK(U.schema, U, (0,), (SortKey(1, False, True),), 3, 0)
+    circuit = circuit_of(Window((*U.schema, NUMBER), top, top.partition, top.keys, (ROW_NUMBER,)))
+    assert [entry["kind"] for entry in circuit.profile()].count("window") == 0
+    circuit.step(changes(TABLES, [("u", (0, n, "x"), 1) for n in range(60)]))
+    # Deletions beyond what the head has in reserve, and a row several times: it has several numbers.
+    result = circuit.step(changes(TABLES, [("u", (0, n, "x"), -1) for n in range(59)] + [("u", (0, -1, "x"), 1)] * 2))
+    view = Counter({(0, n, "x", n + 1): 1 for n in range(3)})
+    add(view, rows_of(result.deltas["v0"]))
+    assert view == {(0, -1, "x", 1): 1, (0, -1, "x", 2): 1, (0, 59, "x", 3): 1}

@@ -157,6 +157,8 @@ class _Builder:
             order = column_order(plan.expressions)
             if order is not None and plan.input.time_column not in order:
                 return self._hop(plan.input, order)
+        if isinstance(plan, Window) and isinstance(plan.input, TopK) and plan.numbers_limited:
+            return self._stateful(plan.input, (self.build(plan.input.input),), numbered=True)
         inputs = tuple(self.build(child) for child in plan.inputs)
         if isinstance(plan, Project):
             return self._project(plan, inputs[0])
@@ -352,7 +354,7 @@ class _Builder:
         columns = tuple(ColumnRef(column.type, index) for column, index in zip(plan.schema, order, strict=True))
         return self._projection(columns, source)
 
-    def _stateful(self, plan: Plan, inputs: tuple[int, ...]) -> int:
+    def _stateful(self, plan: Plan, inputs: tuple[int, ...], numbered: bool = False) -> int:
         seeds = self.seeds
         found = floored(plan, self.waterlines)
         append_only = self.nodes[inputs[0]].append_only
@@ -438,7 +440,7 @@ class _Builder:
         return self._keyed(
             plan,
             "topk",
-            (plan.partition, plan.keys, plan.limit, plan.offset),
+            (plan.partition, plan.keys, plan.limit, plan.offset, numbered),
             inputs,
             lambda: TopKOperator(
                 _types(plan.input),
@@ -451,6 +453,7 @@ class _Builder:
                 _variants(plan.input),
                 found.columns,
                 found.ordered,
+                numbered,
             ),
             floors=found.bounds,
         )

@@ -10,8 +10,9 @@ is read again at most every keep - k deletions. A partition is *partial* when it
 the head's greatest row. Other heads are whole partitions.
 
 Heads hold partition and keys, and the hash that finds the row among all rows: other columns are fetched for rows that
-enter or leave the result, and where keys tie. Without limit heads are whole partitions and there is no other trace.
-Append-only inputs need none either: their heads never get shorter. Then heads hold whole rows.
+enter or leave the result (or change their number in it), and where keys tie. Without limit heads are whole partitions
+and there is no other trace. Append-only inputs need none either: their heads never get shorter. Then heads hold whole
+rows.
 
 Cost: sorting the heads of the touched partitions together with those rows of the delta that are not beyond the
 boundary by the first key.
@@ -98,7 +99,8 @@ class _Ordered:
 
 
 class TopKOperator(Operator):
-    """See plan.nodes.TopK."""
+    """See plan.nodes.TopK. `numbered`: one more column has each row's number in its partition's result, from 1; a row
+    that is there several times has as many."""
 
     kind = "top-k"
 
@@ -114,7 +116,9 @@ class TopKOperator(Operator):
         variants: Variants = NO_VARIANTS,
         floors: Sequence[int] = (),
         ordered: bool = False,
+        numbered: bool = False,
     ) -> None:
+        self._numbered = numbered
         self._variants = variants
         self._key_variants = {i: variants[key.column] for i, key in enumerate(keys) if key.column in variants}
         self._width = len(types)
@@ -192,8 +196,7 @@ class TopKOperator(Operator):
             short = partial & (sizes < self._end)
             new = self._cut(ordered, new, sizes, touched.slots)
         new = np.where(short[ordered.partitions], 0, new)
-        emitted = self._chosen(ordered.partitions, new) - self._chosen(ordered.partitions, old)
-        parts = [self._entries(pool, ordered.rows, emitted)]
+        parts = [self._change(pool, ordered, old, new)]
         head_parts = [self._head_entries(pool, ordered, new - old, partitions)]
         if short.any():
             more, more_heads = self._read_again(np.flatnonzero(short), touched.slots, key_hashes, partitions)
@@ -280,17 +283,35 @@ class TopKOperator(Operator):
         partial = np.zeros(len(wanted), np.bool_)
         partial[ordered.partitions[~kept]] = True
         self._partial[slots[wanted]] = partial
-        result = self._chosen(ordered.partitions, heads)
-        return self._entries(pool, ordered.rows, result), self._head_entries(pool, ordered, heads, chosen)
+        result = self._change(pool, ordered, np.zeros_like(heads), heads)
+        return result, self._head_entries(pool, ordered, heads, chosen)
 
-    def _chosen(self, partitions: Integers, weights: Weights) -> Weights:
-        """How often each ordered row is in its partition's result."""
+    def _change(self, pool: _Pool, ordered: _Ordered, old: Weights, new: Weights) -> Delta:
+        """The change of the result when the weights of ordered rows become `new`."""
+        places, counts = self._chosen(ordered.partitions, old)
+        new_places, new_counts = self._chosen(ordered.partitions, new)
+        if not self._numbered:
+            return self._entries(pool, ordered.rows, new_counts - counts)
+        moved = ((counts != new_counts) | ((counts > 0) & (places != new_places))).nonzero()[0]
+        counts = np.concatenate((counts[moved], new_counts[moved]))
+        copies = np.repeat(np.arange(len(counts)), counts)
+        before = np.cumsum(counts) - counts
+        numbers = np.concatenate((places[moved], new_places[moved]))[copies] + np.arange(len(copies)) - before[copies]
+        rows = np.concatenate((ordered.rows[moved], ordered.rows[moved]))[copies]
+        order = pool.found_first(rows)
+        columns = pool.columns(rows[order], range(self._width))
+        weights = np.where(copies < len(moved), -1, 1)
+        return Delta((*columns, pa.array(numbers[order] + 1)), weights[order])
+
+    def _chosen(self, partitions: Integers, weights: Weights) -> tuple[Integers, Weights]:
+        """For each ordered row, how many rows of its partition's result are before it, and how often it is there."""
         positive = np.maximum(weights, 0)
         starts = _starts(partitions, positive)
         ends = starts + positive
         if self._end is not None:
             ends = np.minimum(ends, self._end)
-        return np.maximum(ends - np.maximum(starts, self._start), 0)
+        starts = np.maximum(starts, self._start)
+        return starts - self._start, np.maximum(ends - starts, 0)
 
     def _order(self, pool: _Pool, count: int, weights: tuple[Weights, ...]) -> _Ordered:
         """Rows sorted by partition, keys and all columns, equal ones merged, those without any weight left out."""

@@ -347,6 +347,14 @@ class Window(Plan):
     def inputs(self) -> tuple[Plan, ...]:
         return (self.input,)
 
+    @property
+    def numbers_limited(self) -> bool:
+        """Whether all it does is to number the rows of a TopK in the order by which that chose them."""
+        top = self.input
+        if not isinstance(top, TopK) or (top.partition, top.keys) != (self.partition, self.keys):
+            return False
+        return [call.function for call in self.calls] == ["ROW_NUMBER"]
+
 
 @dataclass(frozen=True)
 class AsofJoin(Plan):
