@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from benchmarks import compilation, end_to_end, engine, files, first_run, recursion, server  # noqa: F401 - importing declares the cases
+from benchmarks import compilation, end_to_end, engine, files, first_run, recursion, server, sharing  # noqa: F401 - importing declares the cases
 from benchmarks.grid import Cells, Grid, run_grid
 from benchmarks.harness import CASES, ROOT, Measurements, environment, format_number, run_case
 from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT

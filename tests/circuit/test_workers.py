@@ -193,7 +193,7 @@ def test_every_step_gives_the_same_changes_for_any_number_of_workers(way, seed):
 
 
 def test_operators_with_a_key_split_and_share_their_state():
-    names = ("inner_join", "left_join", "grouped", "distinct_rows", "best")
+    names = ("inner_two_keys", "left_join", "grouped", "distinct_rows", "best")
     text = TABLES + "".join(f"CREATE VIEW {name} AS {VIEWS[name]};\n" for name in names)
     one, (two,) = check_same(compiled(text), 3, (2,), AT_ONCE)
     assert replicas(two) == [2] * len(names)

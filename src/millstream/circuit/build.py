@@ -17,6 +17,7 @@ from millstream.circuit.floors import floored
 from millstream.circuit.graph import Graph, Node
 from millstream.circuit.nested import NestedCircuit
 from millstream.circuit.sharded import ShardedOperator
+from millstream.circuit.sharing import share_traces
 from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
@@ -92,7 +93,8 @@ def build_graph(program: Program, seeds: Seeds, workers: Workers = SINGLE) -> Gr
     for view in program.views:
         if view.name in readers:
             builder.relations[view.name] = builder.view(view)
-    return Graph(tuple(builder.nodes), builder.relations, builder.lateness, waterlines)
+    graph = Graph(tuple(builder.nodes), builder.relations, builder.lateness, waterlines)
+    return graph if workers.count > 1 else share_traces(graph, program.tables, seeds)
 
 
 def _lateness(types: Sequence[SqlType], delays: Sequence[Delay]) -> Lateness:

@@ -29,6 +29,8 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.expressions.nodes import Expression
 from millstream.operators.base import concat_deltas
 from millstream.operators.final import FinalRows
+from millstream.operators.index import IndexOperator
+from millstream.operators.join import JoinOperator
 from millstream.plan.nodes import Schema
 from millstream.plan.program import ERROR_VIEW, ERROR_VIEW_SCHEMA, Program
 from millstream.types import arrow_type
@@ -117,8 +119,13 @@ class Circuit:
         self._spreading = None if self.workers.count == 1 else Spreading(self._graph.nodes, self.workers)
         self._lateness = self._graph.lateness
         self._inputs = {
-            table.name: TableInput(table, self.seeds, self._lateness.get(table.name)) for table in program.tables
+            table.name: TableInput(
+                table, self.seeds, self._lateness.get(table.name), self._graph.indexes.get(table.name)
+            )
+            for table in program.tables
         }
+        self._indexes = list(self._graph.indexes.values())
+        self._indexes += [node.operator.index for node in self._graph.nodes if isinstance(node.operator, IndexOperator)]
         self._forgetful = [self._inputs[t.name] for t in program.tables if t.late_keys and not t.queryable]
         self._waterlines: RunningWaterlines | None = None
         self._floored = [node for node in self._graph.nodes if any(bound is not None for bound in node.floors)]
@@ -186,6 +193,8 @@ class Circuit:
                     rows_out = delta.num_rows
                 self._count(number, start, sum(d.num_rows for d in inputs if d is not None), rows_out)
         self._started = True
+        for index in self._indexes:
+            index.end_step()
         final: dict[str, Delta | None] = {}
         if self._waterlines is not None:
             if self._waterlines.advance(now_us):
@@ -276,10 +285,15 @@ class Circuit:
 
     def profile(self) -> list[dict[str, Any]]:
         """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes,
-        and workers: how many share its state."""
+        workers: how many share its state, and indexes: the nodes whose state it reads, which counts there."""
+        keepers = {id(index): self._graph.relations[name] for name, index in self._graph.indexes.items()}
+        for number, node in enumerate(self._graph.nodes):
+            if isinstance(node.operator, IndexOperator):
+                keepers[id(node.operator.index)] = number
         entries = []
         for number, (node, stats) in enumerate(zip(self._graph.nodes, self._stats, strict=True)):
             state = self._inputs[node.label] if node.operator is None else node.operator
+            read = state.indexes if isinstance(state, JoinOperator) else []
             entries.append(
                 {
                     "operator": f"{number}: {node.label}",
@@ -292,6 +306,7 @@ class Circuit:
                     "state_rows": state.state_rows,
                     "state_bytes": state.state_bytes,
                     "workers": state.replicas if isinstance(state, ShardedOperator) else 1,
+                    "indexes": [keepers[id(index)] for index in read],
                 }
             )
         return entries

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from millstream.circuit.distribution import Distribution
 from millstream.expressions.nodes import Expression
 from millstream.operators.base import Operator
+from millstream.operators.index import Index
 from millstream.operators.lateness import Lateness
 from millstream.plan.waterlines import Waterlines
 
@@ -28,9 +29,10 @@ class Node:
 @dataclass(frozen=True)
 class Graph:
     """All nodes, the node of each table and view by name, the lateness filters of those that have LATENESS,
-    and what follows from it."""
+    what follows from it, and the traces of tables that joins read."""
 
     nodes: tuple[Node, ...]
     relations: dict[str, int]
     lateness: dict[str, Lateness] = field(default_factory=dict)
     waterlines: Waterlines | None = None
+    indexes: dict[str, Index] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from millstream.errors import EvaluationError, MillstreamError
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import concat_deltas
 from millstream.operators.floors import Sweeps, rows_alive
+from millstream.operators.index import Index
 from millstream.operators.lateness import Lateness
 from millstream.operators.ordering import has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
@@ -40,10 +41,14 @@ from millstream.zset.trace import Trace, TraceSnapshot
 
 
 class TableInput:
-    """The contents of one table, as far as they must be known, and its changes."""
+    """The contents of one table, as far as they must be known, and its changes. `index`: what joins read that ask for
+    rows of the table by its primary key."""
 
-    def __init__(self, table: Table, seeds: Seeds, lateness: Lateness | None = None) -> None:
+    def __init__(
+        self, table: Table, seeds: Seeds, lateness: Lateness | None = None, index: Index | None = None
+    ) -> None:
         self._table = table
+        self._index = index
         self._lateness = lateness
         self._sweeps = Sweeps()
         self._withheld: Withheld | None = None
@@ -55,7 +60,9 @@ class TableInput:
         self._seeds = seeds
         types = [arrow_type(column.type) for column in table.columns]
         self._trace: Trace | None = None
-        if self._key:
+        if index is not None:
+            self._trace = index.trace
+        elif self._key:
             self._trace = Trace(types, self._key, seeds)
         elif table.materialized or table.positive:
             self._trace = Trace(types, range(len(types)), seeds)
@@ -73,7 +80,7 @@ class TableInput:
             delta = self._append(batches)
         if self._trace is None:
             return delta
-        delta = self._trace.insert(delta)
+        delta = self._trace.insert(delta) if self._index is None else self._index.advance(delta)
         if self._table.positive:
             self._check_weights(delta)
         return delta

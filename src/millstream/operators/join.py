@@ -13,9 +13,10 @@ only side X changing by dX, and Y the other side as it is:
 Where the residual may fail there are up to four: deletions from the right and from the left, then insertions. So no
 pair is looked at that exists neither before nor after the step.
 
-State. A trace of each side that is ever probed, keyed by the join key; rows that can match nothing (a NULL in a key
-that is not null-safe) are not kept. Match counts: without residual a row's count is the number of rows of its key on
-the other side, so one count per key (`_KeyCounts`) is enough; with residual each row has its own (`_RowMatches`).
+State. A trace of each side that is ever probed, keyed by the join key, of its own or an index that it shares with other
+joins (index.py); rows that can match nothing (a NULL in a key that is not null-safe) are not kept. Match counts:
+without residual a row's count is the number of rows of its key on the other side, so one count per key (`_KeyCounts`)
+is enough; with residual each row has its own (`_RowMatches`).
 SEMI and ANTI are the matched and the unmatched rows of the left side; without residual they need no right trace.
 
 Counts are sums of weights; a row is unmatched while its count is not positive. Cost: O(|dX| + matches) and, where a
@@ -39,12 +40,13 @@ from millstream.expressions.nodes import Expression, columns_used
 from millstream.operators.arrays import Integers, Mask, fixed_values
 from millstream.operators.base import Inputs, Operator, merge_parts
 from millstream.operators.floors import Floors, Sweeps, least, rows_alive
+from millstream.operators.index import Index, IndexReader, without_nulls
 from millstream.operators.kernels import sum_weights
 from millstream.operators.match_counts import KeyCounts, RowMatches
 from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
-from millstream.zset.hashing import Seeds
+from millstream.zset.hashing import Hashes, Seeds
 from millstream.zset.trace import Found, Trace
 
 Residual = Callable[[Sequence[pa.Array], int, EvaluationContext], Mask]
@@ -64,12 +66,16 @@ class _Side:
         self.keys = tuple(keys)
         self.padded = padded
         self.is_left = is_left
-        self.trace: Trace | None = Trace(types, keys, seeds)
+        self.trace: Trace | IndexReader | None = Trace(types, keys, seeds)
         self.per_key: KeyCounts | None = None
         self.matches: RowMatches | None = None
 
     def key_columns(self, delta: Delta) -> tuple[pa.Array, ...]:
         return tuple(delta.columns[k] for k in self.keys)
+
+    def key_hashes(self, num_rows: int) -> Hashes | None:
+        """Those of the rows of this step's change, if they are known."""
+        return self.trace.key_hashes(num_rows) if isinstance(self.trace, IndexReader) else None
 
     def nulls(self, count: int) -> tuple[pa.Array, ...]:
         return tuple(pa.nulls(count, t) for t in self.types)
@@ -110,11 +116,11 @@ class JoinOperator(Operator):
         seeds: Seeds,
         floors: Sequence[int] = (),
     ) -> None:
-        self._floors = tuple(floors)
+        self.floors = tuple(floors)
         self._sweeps = Sweeps()
         self._one_sided = kind in (JoinKind.SEMI, JoinKind.ANTI)
         self._emits_matched = kind is JoinKind.SEMI
-        self._null_safe = tuple(null_safe)
+        self.null_safe = tuple(null_safe)
         self._seeds = seeds
         self._residual: Residual | None = None if residual is None else compile_predicate(residual)
         self._residual_columns = () if residual is None else tuple(sorted(columns_used(residual)))
@@ -125,11 +131,27 @@ class JoinOperator(Operator):
         self._right = _Side(right_types, right_keys, right_padded, False, seeds)
         for side, other in ((self._left, self._right), (self._right, self._left)):
             if side.padded and residual is None:
-                other.per_key = KeyCounts(seeds, self._floors)
+                other.per_key = KeyCounts(seeds, self.floors)
             elif side.padded:
-                side.matches = RowMatches(seeds, [side.keys[k] for k in self._floors])
+                side.matches = RowMatches(seeds, [side.keys[k] for k in self.floors])
         if self._one_sided and residual is None:
             self._right.trace = None
+
+    @property
+    def sides_to_share(self) -> list[tuple[bool, tuple[pa.DataType, ...], tuple[int, ...]]]:
+        """For each side whose trace may be shared whether it is the left one, its types and its key columns."""
+        sides = [] if self._fallible else [self._left, self._right]
+        return [(side.is_left, side.types, side.keys) for side in sides if side.trace is not None]
+
+    def share(self, is_left: bool, reader: IndexReader) -> None:
+        """Reads an index instead of keeping a trace of that side: before the first step."""
+        side = self._left if is_left else self._right
+        side.trace = reader
+
+    @property
+    def indexes(self) -> list[Index]:
+        """What it reads of the state of others."""
+        return [side.trace.index for side in (self._left, self._right) if isinstance(side.trace, IndexReader)]
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         left, right = inputs
@@ -162,13 +184,8 @@ class JoinOperator(Operator):
 
     def _split_nulls(self, side: _Side, delta: Delta) -> tuple[Delta | None, Delta]:
         """The rows that can match nothing because of a NULL in their key (None: there are none), and the others."""
-        bad: Mask | None = None
-        for key, null_safe in zip(side.keys, self._null_safe, strict=True):
-            column = delta.columns[key]
-            if not null_safe and column.null_count:
-                nulls = np.asarray(column.is_null().to_numpy(zero_copy_only=False))
-                bad = nulls if bad is None else bad | nulls
-        return (None, delta) if bad is None else (delta.filter(bad), delta.filter(~bad))
+        kept = without_nulls(side.key_columns(delta), self.null_safe)
+        return (None, delta) if kept is None else (delta.filter(~kept), delta.filter(kept))
 
     def _pad(self, side: _Side, rows: Delta) -> Delta:
         """Rows of one side as output rows, the other side's columns NULL."""
@@ -200,7 +217,7 @@ class JoinOperator(Operator):
             if len(crossing.rows):
                 assert other.trace is not None
                 keys = side.key_columns(delta.take(crossing.rows))
-                partners = other.trace.probe(keys, len(crossing.rows), null_safe=self._null_safe)
+                partners = other.trace.probe(keys, len(crossing.rows), null_safe=self.null_safe)
                 # A key that gains its first row (+1) takes the other side's padded rows away.
                 sign = crossing.signs if self._emits_matched else -crossing.signs
                 rows = Delta(partners.delta.columns, partners.delta.weights * sign[partners.probe_index])
@@ -245,7 +262,8 @@ class JoinOperator(Operator):
     def _find(self, side: _Side, other: _Side, delta: Delta) -> Found:
         """Where the other side's rows are that have the keys of `delta`."""
         assert other.trace is not None
-        return other.trace.find(side.key_columns(delta), delta.num_rows, null_safe=self._null_safe)
+        hashes = side.key_hashes(delta.num_rows)
+        return other.trace.find(side.key_columns(delta), delta.num_rows, null_safe=self.null_safe, key_hashes=hashes)
 
     def _wanted(self, side: _Side, delta: Delta, found: Found, context: EvaluationContext) -> Found:
         """Those matches for which the residual is TRUE: only the columns that it reads are fetched."""
@@ -276,7 +294,7 @@ class JoinOperator(Operator):
         both = [least(left, right) for left, right in zip(lefts, rights, strict=True)]
         # A trace is only probed by changes of the other side.
         for side, others in ((self._left, rights), (self._right, lefts)):
-            keys = [side.keys[k] for k in self._floors]
+            keys = [side.keys[k] for k in self.floors]
             if side.trace is not None:
                 side.trace.retain(rows_alive(keys, others))
             for counts in (side.per_key, side.matches):

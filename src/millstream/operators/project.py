@@ -28,16 +28,17 @@ class ProjectOperator(Operator):
 
     def __init__(self, expressions: Sequence[Expression], seeds: Seeds) -> None:
         self.linear = not any(calls_user_code(expression) for expression in expressions)
-        self._order = column_order(expressions)
-        self._evaluate = None if self._order is not None else compile_projection(expressions)
+        #: The input columns that it gives; None if it computes something.
+        self.order = column_order(expressions)
+        self._evaluate = None if self.order is not None else compile_projection(expressions)
         self._seeds = seeds
 
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
         (delta,) = inputs
         if delta is None:
             return None
-        if self._order is not None:
-            return delta.select(self._order)
+        if self.order is not None:
+            return delta.select(self.order)
         evaluate = self._evaluate
         assert evaluate is not None
         return settled(delta, self._seeds, lambda d: Delta(evaluate(d.columns, d.num_rows, context), d.weights))

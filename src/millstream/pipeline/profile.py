@@ -31,7 +31,8 @@ MAX_STACKS = 200_000
 
 def circuit_profile(operators: list[dict[str, Any]]) -> dict[str, Any]:
     """`{"profile_version", "operators"}`, an entry an operator: label, kind, inputs (positions in this list), calls,
-    seconds, rows in and out, rows and bytes of state, and how many workers share the state."""
+    seconds, rows in and out, rows and bytes of state, how many workers share the
+    state, and the positions of the operators whose state it reads."""
     return {"profile_version": 1, "operators": operators}
 
 

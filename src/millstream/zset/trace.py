@@ -73,12 +73,16 @@ class Found:
     runs: tuple[Run, ...]
     tables: npt.NDArray[np.int64]
     index: npt.NDArray[np.int64]
+    # Where the columns are among those of the runs; None: they are the same.
+    places: Sequence[int] | None = None
 
     def columns(self, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
         """Those columns of the entries. O(bytes)."""
         types = [self.types[i] for i in wanted]
         if not self.runs:
             return tuple(pa.nulls(0, data_type) for data_type in types)
+        if self.places is not None:
+            wanted = [self.places[i] for i in wanted]
         return gather_columns(types, self.sources, self.tables, [run.columns for run in self.runs], wanted)[0]
 
     def weights(self) -> Weights:
@@ -94,6 +98,14 @@ class Found:
     def only(self, chosen: Positions) -> Found:
         """The entries at these positions, which ascend."""
         return replace(self, probe_index=self.probe_index[chosen], sources=self.sources[chosen])
+
+    def select(self, columns: Sequence[int]) -> Found:
+        """The entries with only those columns, in that order."""
+        return replace(self, types=tuple(self.types[i] for i in columns), places=columns)
+
+
+Described = tuple[tuple[Run, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Runs, and what kernels see of them: their columns, and where their hashes, weights and directories are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,24 +270,56 @@ class Trace(RunHolder[Run]):
         where `null_safe[i]` (None: in all). `key_hashes` saves hashing when the caller has
         `hash_columns(key_columns, num_rows, seeds.key)`. O(num_rows x runs + matches).
         """
-        nothing = np.empty(0, np.int64)
-        if not num_rows or not self.runs:
-            return Found(self.types, nothing, nothing, (), self._tables, _NO_INDEX)
-        self.settle()
-        self._charge(num_rows)
+        if num_rows and self.runs:
+            self.settle()
+            self._charge(num_rows)
+        return self._find(self.described(), key_columns, num_rows, null_safe, key_hashes)
+
+    def find_before(
+        self,
+        earlier: Described,
+        key_columns: Sequence[pa.Array],
+        num_rows: int,
+        *,
+        null_safe: Sequence[bool] | None = None,
+        key_hashes: Hashes | None = None,
+    ) -> Found:
+        """The same in what the trace was when it was described so."""
+        if num_rows and self.runs:
+            self.settle()
+            # The probe pays for the merges of those to come.
+            self._charge(num_rows)
+        return self._find(earlier, key_columns, num_rows, null_safe, key_hashes)
+
+    def described(self) -> Described:
+        """The present contents, which never change. O(runs) after a change."""
         index = self._index
-        if index is None:
+        if index is None and self.runs:
             index = self._describe_runs()
+        return self.runs, self._tables, _NO_INDEX if index is None else index
+
+    def _find(
+        self,
+        described: Described,
+        key_columns: Sequence[pa.Array],
+        num_rows: int,
+        null_safe: Sequence[bool] | None,
+        key_hashes: Hashes | None,
+    ) -> Found:
+        runs, tables, index = described
+        if not num_rows or not runs:
+            nothing = np.empty(0, np.int64)
+            return Found(self.types, nothing, nothing, (), tables, _NO_INDEX)
         probe = describe(key_columns)
         if key_hashes is None:
             key_hashes = hash_described(key_columns, probe, num_rows, self.seeds.key)
         safe = np.ones(len(self.key), np.bool_) if null_safe is None else np.array(null_safe, np.bool_)
-        matched, sources = probe_runs(index, self._tables, self._key_positions, key_hashes, probe[None], safe)
+        matched, sources = probe_runs(index, tables, self._key_positions, key_hashes, probe[None], safe)
         if not is_flat(probe):
             for i in np.flatnonzero(probe[:, KIND] == OTHER).tolist():
-                same = self._same_nested(i, key_columns[i], matched, sources)
+                same = self._same_nested(runs, i, key_columns[i], matched, sources)
                 matched, sources = matched[same], sources[same]
-        return Found(self.types, matched, sources, self.runs, self._tables, index)
+        return Found(self.types, matched, sources, runs, tables, index)
 
     def rows(self, key_hashes: Hashes, row_hashes: Hashes) -> Found:
         """Where the rows with these hashes are, one place for each, which must exist. O(rows x runs)."""
@@ -292,13 +336,15 @@ class Trace(RunHolder[Run]):
         self._index = np.array([run.index_line for run in self.runs], np.int64)
         return self._index
 
-    def _same_nested(self, i: int, column: pa.Array, matched: Positions, sources: Positions) -> npt.NDArray[np.bool_]:
+    def _same_nested(
+        self, runs: Sequence[Run], i: int, column: pa.Array, matched: Positions, sources: Positions
+    ) -> npt.NDArray[np.bool_]:
         """Which matches are equal in key column i, a list, map or struct column."""
         same = np.zeros(len(matched), np.bool_)
         owners = sources >> SOURCE_SHIFT
         for r in np.unique(owners).tolist():
             mine = np.flatnonzero(owners == r)
-            values = self.runs[r].columns[self.key[i]]
+            values = runs[r].columns[self.key[i]]
             same[mine] = equal_values(column, matched[mine], values, sources[mine] & POSITION_MASK)
         return same
 
