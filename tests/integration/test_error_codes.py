@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from millstream.pipeline.host import Host, Spec
 from tests.integration import error_codes
 from tests.integration.conftest import Create, Server
 from tests.integration.error_codes import ELSEWHERE, IMPOSSIBLE, REQUESTS, SPECIFIED, STARTS, Start
@@ -55,6 +56,10 @@ def test_a_request_is_refused(rest: Rest, pipelines: dict[str, str], code: str) 
     assert response.status_code == wanted.status
 
 
+def ignore(_: int) -> None:
+    """What the end of a process means here."""
+
+
 def program(start: Start) -> str:
     """A table and a view with the connectors of a case."""
 
@@ -81,7 +86,20 @@ def started(rest: Rest, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("code", STARTS)
-def test_a_pipeline_cannot_start(create: Create, rest: Rest, code: str) -> None:
+def test_a_pipeline_cannot_start(tmp_path: Path, code: str) -> None:
+    """What the process of a pipeline says, and leaves for the server should nobody ask in time."""
+    start = STARTS[code]
+    config = start.runtime_config or {}
+    host = Host(Spec("id", "unfit", program(start), config, "running", "deployment", str(tmp_path)), on_exit=ignore)
+    host.initialize()
+    error = host.status()["error"]
+    host.shutdown()
+    check_error(error, code)
+    assert json.loads((tmp_path / "error.json").read_text()) == error
+
+
+@pytest.mark.parametrize("code", ["ConfigError.NotAnIndex", "NotSupported"])
+def test_the_server_tells_why_a_pipeline_cannot_start(create: Create, rest: Rest, code: str) -> None:
     start = STARTS[code]
     create("unfit", program(start))
     if start.runtime_config is not None:

@@ -107,7 +107,7 @@ class Duck:
         """What it computes; None for a query that it cannot run, after which it may be of no more use: a new one is
         made."""
         try:
-            return expected(self.connection, case)
+            return expected(self.connection, case.oracle)
         except _NOT_FOR_DUCKDB:
             self.connection.close()
             self.connection = connect()

@@ -369,41 +369,46 @@ def _window(plan: nodes.Window, bag: Bag) -> Bag:
     result: Bag = Counter()
     for rows in partitions.values():
         rows = _in_order(rows, plan.keys)
+        keys = [tuple(order(row[k.column]) for k in plan.keys) for row in rows]
+        frames = {c.frame for c in plan.calls if c.frame is not None}
         for i, row in enumerate(rows):
-            result[row + tuple(_window_call(plan, c, rows, i) for c in plan.calls)] += 1
+            seen = {f: [other for j, other in enumerate(rows) if _in_frame(plan, f, rows, keys, i, j)] for f in frames}
+            result[row + tuple(_window_call(c, rows, keys, seen, i) for c in plan.calls)] += 1
     return result
 
 
-def _window_call(plan: nodes.Window, call_node: nodes.WindowCall, rows: list[Row], i: int) -> Any:
-    def key(row: Row) -> Row:
-        return tuple(order(row[k.column]) for k in plan.keys)
-
+def _window_call(
+    call_node: nodes.WindowCall,
+    rows: list[Row],
+    keys: list[Row],
+    seen: Mapping[nodes.WindowFrame, list[Row]],
+    i: int,
+) -> Any:
+    """The function for row i; `keys` are what the rows are sorted by, `seen` is what is in each of the frames."""
     name = call_node.function
-    before = [row for row in rows[:i] if key(row) != key(rows[i])]
     if name == "ROW_NUMBER":
         return i + 1
-    if name == "RANK":
-        return len(before) + 1
-    if name == "DENSE_RANK":
-        return len({key(row) for row in before}) + 1
+    if name in ("RANK", "DENSE_RANK"):
+        before = [key for key in keys[:i] if key != keys[i]]
+        return len(before if name == "RANK" else set(before)) + 1
     if name in ("LAG", "LEAD"):
         at = i + call_node.offset if name == "LEAD" else i - call_node.offset
         if 0 <= at < len(rows):
             return rows[at][call_node.arguments[0]]
         return rows[i][call_node.arguments[1]] if len(call_node.arguments) > 1 else None
-    seen = [row for j, row in enumerate(rows) if _in_frame(plan, call_node.frame, rows, i, j)]
+    assert call_node.frame is not None
+    inside = seen[call_node.frame]
     if name in ("FIRST_VALUE", "LAST_VALUE"):
-        return seen[0 if name == "FIRST_VALUE" else -1][call_node.arguments[0]] if seen else None
+        return inside[0 if name == "FIRST_VALUE" else -1][call_node.arguments[0]] if inside else None
     aggregate = nodes.AggregateCall(name, call_node.arguments, call_node.type, call_node.distinct, call_node.filter)
-    return call(aggregate, seen)
+    return call(aggregate, inside)
 
 
-def _in_frame(plan: nodes.Window, frame: nodes.WindowFrame | None, rows: list[Row], i: int, j: int) -> bool:
+def _in_frame(plan: nodes.Window, frame: nodes.WindowFrame, rows: list[Row], keys: list[Row], i: int, j: int) -> bool:
     """Whether row j is in the frame of row i."""
-    assert frame is not None
     if frame.rows:
         return (frame.low is None or j >= i + frame.low) and (frame.high is None or j <= i + frame.high)
-    same = all(order(rows[i][k.column]) == order(rows[j][k.column]) for k in plan.keys)
+    same = keys[i] == keys[j]
     inside = True
     for bound, sign in ((frame.low, 1), (frame.high, -1)):
         if bound is None:
