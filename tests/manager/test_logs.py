@@ -66,6 +66,15 @@ def test_bytes_are_bounded(path: Path) -> None:
     assert len(lines_of(buffer)) == 1000
 
 
+def test_a_line_that_does_not_end_is_cut(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "READ_BYTES", 10)
+    monkeypatch.setattr(logs, "MAX_LINE_BYTES", 25)
+    buffer = LogBuffer(path, "id-1")
+    path.write_text("x" * 70 + "\ny\n")
+    buffer.catch_up()
+    assert lines_of(buffer)[1:] == ["x" * 30, "x" * 30, "x" * 10, "y"]
+
+
 def test_cursors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_LINES", 10)
     buffer = LogBuffer(path, "id-1")

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from millstream.connectors.base import InputSink
+from millstream.pipeline import completion
+from millstream.pipeline.clock import ManualClock
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.metrics import collect, to_json
 from millstream.pipeline.resources import BYTES_PER_MB, MemoryPressure
@@ -174,3 +176,21 @@ def test_memory_pressure_counts_its_changes() -> None:
     ]  # fmt: skip
     unlimited = MemoryPressure(None)
     assert (unlimited.observe(10**15), unlimited.epoch) == ("low", 0)
+
+
+def test_of_too_much_that_waits_for_an_output_the_first_times_and_the_last_position_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completion, "MAX_PENDING_STEPS", 2)
+    monkeypatch.setattr(completion, "MAX_ARRIVALS_PER_STEP", 3)
+    followed = completion.Completion(ManualClock())
+    for step in range(1, 6):
+        followed.consume([0.0] * 2, completion.Position({"n": step}, 0.0))
+        followed.consume([0.0] * 2, None)
+        followed.assign(step)
+    seen = []
+    for step in (1, 4, 5):
+        followed.complete(step)
+        assert followed.frontier is not None
+        seen.append((followed.latency.snapshot().count, followed.frontier.metadata["n"]))
+    assert seen == [(3, 1), (3, 1), (6, 5)]

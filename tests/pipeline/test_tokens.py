@@ -114,3 +114,20 @@ def test_tokens_of_other_processes_and_of_unknown_endpoints_are_gone() -> None:
         assert (unknown.value.error_code, unknown.value.status) == ("UnknownEndpointInCompletionToken", 410)
         assert unknown.value.details == {"endpoint_id": 77}
         assert totals(controller)["state"] == "Running"
+
+
+def test_steps_beyond_those_that_may_wait_for_an_output_complete_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(input_endpoint, "MAX_PENDING_STEPS", 3)
+    outputs = {"slow": scripted_output(blocked=True)}
+    with running(simple_program({"c": scripted()}, outputs), manual_stepping=True) as controller:
+        tokens = []
+        for number in range(6):
+            ScriptedInput.instances[C].offer(rows(number, 1))
+            wait(controller, lambda count=number + 1: metrics(controller, C)["total_records"] == count)  # type: ignore[misc]  # a default binds the loop's value
+            controller.step()
+            tokens.append(controller.completion_token(C))
+        found = [controller.completion_status(token) for token in tokens]
+        assert found == [{"status": "inprogress", "step": step} for step in (2, 3, 7, 7, 7, 7)]
+        ScriptedOutput.instances["v.slow"].open_gate.set()
+        for token in reversed(tokens):
+            wait(controller, lambda t=token: controller.completion_status(t)["status"] == "complete")  # type: ignore[misc]  # a default binds the loop's value

@@ -20,6 +20,8 @@ from millstream.manager.ids import timestamp
 
 MAX_BYTES = 1_000_000
 MAX_LINES = 50_000
+MAX_LINE_BYTES = 1 << 18
+"""A line that goes on beyond this size is cut into several."""
 FOLLOW_INTERVAL_S = 0.2
 """How often a reader that follows looks into the file."""
 MAX_FILE_BYTES = 16 << 20
@@ -74,6 +76,9 @@ class LogBuffer:
                     *lines, self._partial = (self._partial + chunk).split(b"\n")
                     for line in lines:
                         self._add(line)
+                    if len(self._partial) > MAX_LINE_BYTES:
+                        self._add(self._partial)
+                        self._partial = b""
             if self._offset > MAX_FILE_BYTES:
                 os.truncate(self._path, 0)
                 self._offset = 0

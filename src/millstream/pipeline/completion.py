@@ -3,7 +3,7 @@
 Steps consume queue entries; outputs deliver steps, later and in order. So what a step consumed waits here until the
 step is complete: the times of arrival, for the distribution of latencies, and the last position of the source among
 the entries, which then is the completed frontier (connectors.md §5.1). Not thread-safe: used under the control lock.
-Cost: O(1) per queue entry.
+Cost: O(1) per queue entry. While an output is stuck, the latest of too many steps become one, complete with the last.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from millstream.pipeline.clock import Clock
 from millstream.pipeline.histogram import Histogram
+from millstream.pipeline.limits import MAX_ARRIVALS_PER_STEP, MAX_PENDING_STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,16 @@ class Completion:
 
     def consume(self, queued_at: Sequence[float], position: Position | None) -> None:
         """The next step, or the open transaction, has taken entries with these times of arrival."""
-        self._queued_at.extend(queued_at)
+        self._queued_at.extend(queued_at[: MAX_ARRIVALS_PER_STEP - len(self._queued_at)])
         if position is not None:
             self._position = position
 
     def assign(self, step: int) -> None:
         """All that was consumed belongs to `step`, which has been processed now."""
         if self._queued_at:
+            if len(self._steps) == MAX_PENDING_STEPS:
+                latest = self._steps.pop()
+                self._queued_at, self._position = list(latest.queued_at), self._position or latest.position
             self._steps.append(_StepInput(step, self._queued_at, self._position, self._clock.monotonic()))
             self._queued_at, self._position = [], None
 

@@ -34,7 +34,7 @@ from millstream.pipeline.control import Control
 from millstream.pipeline.error_log import ErrorLog
 from millstream.pipeline.histogram import HistogramSnapshot
 from millstream.pipeline.latency import LatencySamples
-from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG
+from millstream.pipeline.limits import COMPLETED_STEPS_KEPT, MAX_ERRORS_PER_TAG, MAX_PENDING_STEPS
 from millstream.pipeline.stats import Health, InputMetrics, InputStatus
 from millstream.pipeline.transactions import Transaction
 from millstream.zset.changes import ChangeBatch
@@ -342,6 +342,8 @@ class InputEndpoint:
         processed = self.total_records - self.buffered_records
         last = self._assigned[-1][0] if self._assigned else self._forgotten_records
         if processed > last:
+            if len(self._assigned) == MAX_PENDING_STEPS:
+                self._assigned.pop()
             self._assigned.append((processed, step))
 
     def complete(self, completed_steps: int) -> None:

@@ -22,6 +22,12 @@ MAX_REPORTED_PARSE_ERRORS = 1_000
 PARSE_PIECE_BYTES = 4 << 20
 #: Above this many bytes without a record boundary, splitting is tried again only after some growth (input_stream.py).
 EAGER_SPLIT_BYTES = 1 << 20
+#: Chunks of a body that may wait while earlier ones are parsed; the client is slowed beyond that.
+READ_AHEAD_CHUNKS = 64
+#: Queries of one socket that may wait for those before them; the client is slowed beyond that.
+MAX_WAITING_QUERIES = 100
+#: Samples of the time series, one a second.
+TIME_SERIES_SAMPLES = 60
 
 #: Error lists: the most recent per tag, each message cut in the middle.
 MAX_ERRORS_PER_TAG = 100
@@ -35,6 +41,10 @@ LATENCY_WINDOW_SECONDS = 600.0
 LATENCY_REFRESH_SECONDS = 1.0
 #: Completed steps that a completion status can still name, per endpoint.
 COMPLETED_STEPS_KEPT = 1_000
+#: Steps with input, per endpoint, that wait for an output; beyond that, later ones count as one with the latest.
+MAX_PENDING_STEPS = 10_000
+#: Times of arrival, per endpoint, of what the open transaction or one such step has consumed; others are not measured.
+MAX_ARRIVALS_PER_STEP = 10_000
 
 DEFAULT_PARALLEL_CONNECTOR_INIT = 10
 #: Output buffering (connectors.md §9.3).

@@ -8,17 +8,17 @@ from collections import deque
 from typing import Any
 
 from millstream.pipeline.controller import Controller
+from millstream.pipeline.limits import TIME_SERIES_SAMPLES
 
-SAMPLES = 60
 INTERVAL_S = 1.0
 
 
 class TimeSeries:
-    """Keeps the last `SAMPLES` samples; a daemon thread takes them."""
+    """Keeps the last `TIME_SERIES_SAMPLES` samples; a daemon thread takes them."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._samples: deque[dict[str, Any]] = deque(maxlen=SAMPLES)
+        self._samples: deque[dict[str, Any]] = deque(maxlen=TIME_SERIES_SAMPLES)
         self._changed = threading.Condition()
         self._stopped = threading.Event()
 

@@ -12,10 +12,9 @@ from starlette.routing import Route
 
 from millstream.errors import MillstreamError
 from millstream.pipeline.ingress import IngressEndpoint
+from millstream.pipeline.limits import READ_AHEAD_CHUNKS
 from millstream.pipeline.routes.common import bool_parameter, connection, json_response, ready, relation_segment
 
-READ_AHEAD_CHUNKS = 64
-"""Chunks of a body that may wait while earlier ones are parsed; the client is slowed beyond that."""
 PARSE_BYTES = 4 << 20
 """Chunks that have arrived are parsed together up to this size: parsers work best on large blocks."""
 

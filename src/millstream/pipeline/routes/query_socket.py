@@ -19,10 +19,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from millstream.errors import MillstreamError
 from millstream.pipeline.adhoc import query_error
 from millstream.pipeline.host import Host
+from millstream.pipeline.limits import MAX_WAITING_QUERIES
 from millstream.pipeline.results import FORMATS, encode_result
 
 MAX_FRAME_BYTES = 2 << 20
-MAX_WAITING_QUERIES = 100
 NORMAL, FAILED = 1000, 1011
 _TEXT_FORMATS = frozenset({"text", "json", "hash"})
 _CONTINUES = 0b1000_0000
