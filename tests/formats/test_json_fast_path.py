@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millstream.formats import build_parser
 from millstream.formats.json.config import parser_config
@@ -149,3 +152,29 @@ def test_small_and_large_blocks_give_the_same_rows() -> None:
     assert rows(whole) == [row for piece in pieces for row in rows(piece)]
     assert list(whole.errors) == [error for piece in pieces for error in piece.errors]
     assert len(whole.errors) == 50
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb", "ab", "é", "\\", '"'])
+def test_names_that_need_escapes_match_no_other_key(name: str) -> None:
+    columns = (KEY, RelationColumn(name, sql_type.VARCHAR, True), RelationColumn("abc", sql_type.VARCHAR, True))
+    relation = Relation("t", columns)
+    written = json.dumps(name, ensure_ascii=False)
+    for key in (written, f'"{name}"', '""', '"ab"', '"abcd"', '"a\\"b"', '"\\u0061b"', '"\xff"'):
+        block = f'{{"k":1,{key}:"x","abc":"y"}}\n{{"abc":"z",{key}:"x","k":2}}\n'.encode()
+        compare(relation, {"update_format": "raw"}, block)
+    plain = f'{{"k":1,{written}:"x","abc":"y"}}\n'.encode()
+    assert compare(relation, {"update_format": "raw"}, plain) == ("\\" not in written)
+
+
+KEYS = ("a", "ab", "abc", "a b", "é", "B", "b")
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=9)), max_size=8), max_size=6))
+def test_any_order_of_keys_reads_as_a_plain_parser_reads_it(records: list[list[tuple[str, str]]]) -> None:
+    relation = Relation("t", tuple(RelationColumn(name, sql_type.VARCHAR, True) for name in KEYS))
+    texts = [json.dumps(dict(record), ensure_ascii=False) for record in records]
+    block = "".join(f"{text}\n" for text in texts).encode()
+    fast = FastParser(relation, parser_config({"update_format": "raw"}, "t.c")).parse(block, 1)
+    assert fast is not None
+    found = [row for batch in fast[0].batches for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
+    assert found == [tuple(json.loads(text).get(name) for name in KEYS) for text in texts]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millstream.formats.columns import kernels
-from millstream.formats.columns.kernels import LONG_FLOAT, NOTHING, UNSURE
+from millstream.formats.columns.kernels import LONG_FLOAT, NOTHING, UNSURE, VALUE
 from millstream.formats.columns.spans import ABSENT, ESCAPED, IGNORED, NULL, OBJECT, STRING, Positions, Spans
 from millstream.formats.json.flavors import Flavor, TimeForm, TimestampForm
 from millstream.formats.rows import RecordError, missing_error, null_error, value_error
@@ -56,6 +56,8 @@ def build_column(plan: ColumnPlan, spans: Spans) -> tuple[pa.Array, Errors]:
         spans = Spans(spans.buffer, kinds, spans.starts, spans.ends)
     array, status = _fast(sql_type, plan.syntax, spans)
     errors: Errors = {}
+    if _complete(status):
+        return array, errors
     unsure = np.flatnonzero(status == UNSURE)
     if len(unsure):
         array = _patch(array, unsure, _exact_values(plan, spans, unsure, errors))
@@ -113,7 +115,7 @@ def _fast(sql_type: SqlType, syntax: Syntax, spans: Spans) -> tuple[pa.Array, St
     if kind is Kind.BOOLEAN:
         flags = np.empty(count, np.bool_)
         kernels.booleans(*_parts(spans), syntax.strings, flags, status)
-        return pa.array(flags, mask=status != kernels.VALUE), status
+        return pa.array(flags, mask=status != VALUE), status
     if kind is Kind.UUID:
         raw = np.empty((count, 16), np.uint8)
         kernels.uuids(*_parts(spans), raw, status)
@@ -132,11 +134,19 @@ def _parts(spans: Spans) -> tuple[Any, Any, Any, Any]:
     return spans.buffer, spans.kinds, spans.starts, spans.ends
 
 
+def _complete(status: Status) -> bool:
+    """Whether there is a value everywhere."""
+    return int(status.max(initial=VALUE)) == VALUE
+
+
+def _validity(status: Status) -> pa.Buffer | None:
+    """The bitmap of an array: NULL where there is no value."""
+    return None if _complete(status) else pa.py_buffer(np.packbits(status == VALUE, bitorder="little"))
+
+
 def _array(target: pa.DataType, count: int, values: npt.NDArray[Any], status: Status) -> pa.Array:
     """An array over `values` as they lie in memory; NULL where there is no value."""
-    valid = status == kernels.VALUE
-    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    return pa.Array.from_buffers(target, count, [bitmap, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(target, count, [_validity(status), pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _integers(sql_type: SqlType, strings: bool, spans: Spans, status: Status) -> pa.Array:
@@ -155,7 +165,7 @@ def _floats(sql_type: SqlType, syntax: Syntax, spans: Spans, status: Status) -> 
         selected = Spans(spans.buffer, np.full(len(long), STRING, np.uint8), spans.starts[long], spans.ends[long])
         texts = _texts(syntax, selected, np.empty(len(long), np.uint8))
         values[long] = pc.cast(texts, pa.float64()).to_numpy()
-        status[long] = kernels.VALUE
+        status[long] = VALUE
     if sql_type.kind is Kind.DOUBLE:
         return _array(pa.float64(), len(status), values, status)
     with np.errstate(over="ignore"):
@@ -198,7 +208,5 @@ def _texts(syntax: Syntax, spans: Spans, status: Status) -> pa.Array:
     offsets = np.empty(count + 1, np.int64)
     data = np.empty(room, np.uint8)
     used = kernels.texts(*_parts(spans), syntax.quote, syntax.escape, syntax.double_quote, offsets, data, status)
-    valid = status == kernels.VALUE
-    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(data[:used])]
+    buffers = [_validity(status), pa.py_buffer(offsets), pa.py_buffer(data[:used])]
     return pa.Array.from_buffers(pa.large_string(), count, buffers)

@@ -231,21 +231,27 @@ def _container_end(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _find_column(buffer: Any, start: Any, end: Any, hint: Any, table: Any) -> Any:
+def _expected_end(buffer: Any, start: Any, column: Any, table: Any) -> Any:
+    """The position of the closing quote of the key whose text starts at `start`, if it is the exact name of `column`;
+    else -1. Names hold no quote, backslash or control character, so the text needs no other look."""
+    if column >= word_at(table, _NUM_COLUMNS):
+        return -1
+    names, offsets = word_at(table, _EXACT), word_at(table, _EXACT_AT)
+    first = word_at(offsets, column)
+    length = word_at(offsets, column + 1) - first
+    k = 0
+    while k < length and byte_at(buffer, start + k) == byte_at(names, first + k):
+        k += 1
+    return start + k if k == length and byte_at(buffer, start + k) == _QUOTE else -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_column(buffer: Any, start: Any, end: Any, table: Any) -> Any:
     """The column of a key: -1 none, -2 undecided (letters beyond ASCII). Quoted names have no lower-case form."""
     length, count = end - start, word_at(table, _NUM_COLUMNS)
-    names, offsets = word_at(table, _EXACT), word_at(table, _EXACT_AT)
-    for candidate in range(-1, count):
-        c = hint if candidate < 0 else candidate
-        if c >= count:
-            continue
-        first = word_at(offsets, c)
-        if word_at(offsets, c + 1) - first == length:
-            k = 0
-            while k < length and byte_at(buffer, start + k) == byte_at(names, first + k):
-                k += 1
-            if k == length:
-                return c
+    for c in range(count):
+        if _expected_end(buffer, start, c, table) == end:
+            return c
     for k in range(start, end):
         if byte_at(buffer, k) >= 0x80:
             return -2
@@ -284,10 +290,13 @@ def _row(buffer: Any, i: Any, newlines: Any, table: Any, row: Any) -> Any:
         else:
             if byte_at(buffer, i) != _QUOTE:
                 return -1
-            end, escaped = _string_end(buffer, i + 1)
-            if end < 0 or escaped:
-                return -1
-            found = _find_column(buffer, i + 1, end, column + 1, table)
+            # Rows mostly have their keys in the order of the columns.
+            end = _expected_end(buffer, i + 1, found, table)
+            if end < 0:
+                end, escaped = _string_end(buffer, i + 1)
+                if end < 0 or escaped:
+                    return -1
+                found = _find_column(buffer, i + 1, end, table)
             i = _skip_blanks(buffer, end + 1, newlines)
             if found == -2 or byte_at(buffer, i) != _COLON:
                 return -1
