@@ -89,12 +89,13 @@ class _Pool:
 class _Ordered:
     """Distinct rows of some partitions in order: partition by partition, each in key order.
 
-    `rows[i]` is the position of row i in the pool it came from, `partitions[i]` its partition, `weights` its
-    multiplicity per source.
+    `rows[i]` is the position of row i in the pool it came from, `partitions[i]` its partition, `begins[i]` the first
+    row of that, `weights` its multiplicity per source.
     """
 
     rows: Integers
     partitions: Integers
+    begins: Integers
     weights: tuple[Weights, ...]
 
 
@@ -260,7 +261,7 @@ class TopKOperator(Operator):
         large = sizes > 2 * self._keep
         if not large.any():
             return weights
-        starts = _starts(ordered.partitions, np.maximum(weights, 0))
+        starts = _starts(ordered.begins, np.maximum(weights, 0))
         self._partial[slots[large]] = True
         return np.where(large[ordered.partitions] & (starts >= self._keep), 0, weights)
 
@@ -278,7 +279,7 @@ class TopKOperator(Operator):
         pool = _Pool(keys, found.row_hashes(), found.probe_index, found, None, key_hashes[wanted], nothing, none)
         ordered = self._order(pool, len(wanted), (found.weights(),))
         weights = ordered.weights[0]
-        kept = _starts(ordered.partitions, np.maximum(weights, 0)) < self._keep
+        kept = _starts(ordered.begins, np.maximum(weights, 0)) < self._keep
         heads = np.where(kept, weights, 0)
         partial = np.zeros(len(wanted), np.bool_)
         partial[ordered.partitions[~kept]] = True
@@ -288,8 +289,8 @@ class TopKOperator(Operator):
 
     def _change(self, pool: _Pool, ordered: _Ordered, old: Weights, new: Weights) -> Delta:
         """The change of the result when the weights of ordered rows become `new`."""
-        places, counts = self._chosen(ordered.partitions, old)
-        new_places, new_counts = self._chosen(ordered.partitions, new)
+        places, counts = self._chosen(ordered.begins, old)
+        new_places, new_counts = self._chosen(ordered.begins, new)
         if not self._numbered:
             return self._entries(pool, ordered.rows, new_counts - counts)
         moved = ((counts != new_counts) | ((counts > 0) & (places != new_places))).nonzero()[0]
@@ -303,10 +304,10 @@ class TopKOperator(Operator):
         weights = np.where(copies < len(moved), -1, 1)
         return Delta((*columns, pa.array(numbers[order] + 1)), weights[order])
 
-    def _chosen(self, partitions: Integers, weights: Weights) -> tuple[Integers, Weights]:
+    def _chosen(self, begins: Integers, weights: Weights) -> tuple[Integers, Weights]:
         """For each ordered row, how many rows of its partition's result are before it, and how often it is there."""
         positive = np.maximum(weights, 0)
-        starts = _starts(partitions, positive)
+        starts = _starts(begins, positive)
         ends = starts + positive
         if self._end is not None:
             ends = np.minimum(ends, self._end)
@@ -327,7 +328,8 @@ class TopKOperator(Operator):
         rows, totals = rows[kept], [total[kept] for total in totals]
         peers = np.cumsum(peer_first)[starts[kept]]
         self._settle_ties(pool, peers, rows, totals)
-        return _Ordered(rows, pool.partitions[rows], tuple(totals))
+        partitions = pool.partitions[rows]
+        return _Ordered(rows, partitions, _begins(partitions), tuple(totals))
 
     def _settle_ties(self, pool: _Pool, peers: Integers, rows: Integers, totals: Sequence[Weights]) -> None:
         """Puts rows that are equal in all keys, so of equal `peers`, in the order of the other columns."""
@@ -438,13 +440,14 @@ def _up_to_boundary(ordered: _Ordered, old: Weights, count: int) -> Mask:
     return np.arange(len(old)) <= boundary[ordered.partitions]
 
 
-def _starts(partitions: Integers, counts: Integers) -> Integers:
+def _begins(partitions: Integers) -> Integers:
+    """For each ordered row, where its partition begins."""
+    places = np.arange(len(partitions))
+    places[1:][partitions[1:] == partitions[:-1]] = 0
+    return np.maximum.accumulate(places)
+
+
+def _starts(begins: Integers, counts: Integers) -> Integers:
     """For each ordered row, the number of rows before it in its partition."""
     before = np.cumsum(counts) - counts
-    if not len(before):
-        return before
-    change = np.ones(len(before), np.bool_)
-    change[1:] = partitions[1:] != partitions[:-1]
-    starts = np.flatnonzero(change)
-    offsets = np.repeat(before[starts], np.diff(np.append(starts, len(before))))
-    return np.asarray(before - offsets)
+    return np.asarray(before - before[begins])
