@@ -53,9 +53,9 @@ def gather_shard(sources: Sequence[Dealt], shard: int) -> Delta | None:
     if not present:
         return None
     first = present[0].delta
-    if len(present) == 1 and present[0].count(shard) == first.num_rows:
-        return first
     taken = [source.of(shard) for source in present]
+    if len(present) == 1:
+        return first if len(taken[0]) == first.num_rows else first.take(taken[0])
     places = np.concatenate([rows | (number << SOURCE_SHIFT) for number, rows in enumerate(taken)])
     tables = np.array([source.delta.table for source in present])
     types = [column.type for column in first.columns]
