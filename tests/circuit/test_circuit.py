@@ -55,6 +55,25 @@ def test_an_identity_projection_costs_nothing():
     assert kinds(circuit_of(identity)) == ["table", "table"]
 
 
+def test_a_filter_moves_only_the_columns_that_the_projection_behind_it_reads():
+    filtered = Filter(U.schema, U, POSITIVE)
+    text, key = ColumnRef(U_TYPES[2], 2), ColumnRef(INTEGER, 0)
+    last = Project(schema([text.type]), filtered, (text,))
+    twice = Project(schema([text.type] * 2), filtered, (text, text))
+    total = Project(schema([INTEGER]), filtered, (build_call("+", (key, key)),))
+    rows = [ROW, ("u", (-1, 1, "y"), 1)]
+    for plans, wanted, row in (
+        ((last,), ["filter"], ("x",)),
+        ((twice,), ["filter", "project"], ("x", "x")),
+        ((total,), ["filter", "project"], (2,)),
+        ((last, filtered), ["filter", "filter"], ("x",)),
+        ((filtered, last), ["filter", "project"], ROW[1]),
+    ):
+        circuit = circuit_of(*plans)
+        assert kinds(circuit)[len(TABLES) :] == wanted
+        assert rows_of(circuit.step(changes(TABLES, rows)).deltas["v0"]) == {row: 1}
+
+
 def test_operators_whose_inputs_did_not_change_are_not_called():
     circuit = circuit_of(Distinct(T.schema, T), Distinct(U.schema, U))
     circuit.step(changes(TABLES, [ROW]))

@@ -99,6 +99,33 @@ def test_values_remembered_on_all_rows_serve_narrowed_ones() -> None:
     assert [c.to_pylist() for c in found] == [[10, 5, 12], [5, 0, 4]]
 
 
+def test_an_operand_that_failed_on_rows_that_do_not_count_is_guarded_from_then_on() -> None:
+    """Any batch may come first: all rows are tried until that fails."""
+    good, bad = [column([8, None, 9])[0], column([2, 1, 3])[0]], COLUMNS
+    positive = build_call(">", [QUOTIENT, literal(3)])
+    cases = [
+        (build_case([(IS_ZERO, literal(-1))], QUOTIENT), [4, None, 3], [5, -1, -1, 3]),
+        (build_case([(IS_ZERO, literal(0)), (positive, literal(1))], literal(2)), [1, 2, 2], [1, 0, 0, 2]),
+        (
+            build_call("AND", [build_call("<>", [B, literal(0)]), positive]),
+            [True, None, False],
+            [True, False, False, False],
+        ),
+        (build_call("OR", [IS_ZERO, positive]), [True, None, False], [True, True, True, False]),
+    ]
+    for expression, of_good, of_bad in cases:
+        project = compile_projection([expression])
+        for data, wanted in ((good, of_good), (bad, of_bad), (good, of_good), (bad, of_bad)):
+            assert project(data, len(wanted), CONTEXT)[0].to_pylist() == wanted
+
+
+def test_an_operand_that_fails_on_a_row_that_counts_fails_the_batch_before_and_after() -> None:
+    project = compile_projection([build_case([(build_call("IS NULL", [A]), literal(0))], QUOTIENT)])
+    for _ in range(2):
+        with pytest.raises(EvaluationError, match="'7 / 0' causes overflow"):
+            project(COLUMNS, 4, CONTEXT)
+
+
 @contextmanager
 def counting(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[list[int]]:
     calls: list[int] = []

@@ -20,7 +20,7 @@ from millstream.circuit.sharded import ShardedOperator
 from millstream.circuit.sharing import share_traces
 from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
-from millstream.expressions.nodes import Call, ColumnRef, Expression, children, remap_columns
+from millstream.expressions.nodes import Call, ColumnRef, Expression, children, columns_used, remap_columns
 from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.asof_join import AsofJoinOperator
 from millstream.operators.base import Operator
@@ -161,6 +161,10 @@ class _Builder:
                 return self._hop(plan.input, order)
         if isinstance(plan, Window) and isinstance(plan.input, TopK) and plan.numbers_limited:
             return self._stateful(plan.input, (self.build(plan.input.input),), numbered=True)
+        if isinstance(plan, Project) and isinstance(plan.input, Filter):
+            found = self._filtered_project(plan, plan.input)
+            if found is not None:
+                return found
         inputs = tuple(self.build(child) for child in plan.inputs)
         if isinstance(plan, Project):
             return self._project(plan, inputs[0])
@@ -249,6 +253,34 @@ class _Builder:
             node.append_only,
             distribution=node.distribution,
         )
+
+    def _filtered_project(self, plan: Project, filtered: Filter) -> int | None:
+        """The projection of a filter that moves only the columns that the projection reads. None where it reads all,
+        for what depends on the time, and where the filter is there already, for another view."""
+        used = sorted(set().union(*(columns_used(e) for e in plan.expressions)))
+        order = column_order(plan.expressions)
+        if order is not None and len(set(order)) == len(order):
+            used = list(order)
+        predicate = filtered.predicate
+        whole = not used or used == list(range(len(filtered.schema)))
+        if whole or any(uses_now(e) for e in (predicate, *plan.expressions)):
+            return None
+        source = self.build(filtered.input)
+        if ("filter", predicate, (source,)) in self._found:
+            return None
+        node = self.nodes[source]
+        kept = self._node(
+            "filter",
+            (predicate, tuple(used)),
+            (source,),
+            lambda: FilterOperator(predicate, self.seeds, used),
+            node.append_only,
+            distribution=moved(node.distribution, used),
+        )
+        if order is not None and list(order) == used:
+            return kept
+        places = {column: place for place, column in enumerate(used)}
+        return self._projection(tuple(remap_columns(e, places) for e in plan.expressions), kept)
 
     def _timed_project(self, plan: Project) -> Operator:
         guarded = split_guards(plan.expressions, len(plan.input.schema))

@@ -1,5 +1,4 @@
-"""CASE: typing, and evaluation that touches each result only on the rows whose branch was chosen (sql.md
-§7.1)."""
+"""CASE: typing, and evaluation in which a result fails only on the rows whose branch was chosen (sql.md §7.1)."""
 
 from __future__ import annotations
 
@@ -10,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millstream.expressions.attempts import attempted
 from millstream.expressions.coercion import coerce, is_null_literal, least_restrictive
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.function import Node
-from millstream.expressions.nodes import Case, Expression, Literal
-from millstream.expressions.vectors import Value, is_scalar, mask_of, scatter
+from millstream.expressions.nodes import Case, Expression, Literal, children
+from millstream.expressions.vectors import Value, broadcast, is_scalar, mask_of, scatter
 from millstream.types import Kind, arrow_type
 from millstream.types.sql_type import BOOLEAN, NULL
 
@@ -42,10 +42,8 @@ def implement_case(case: Case, nodes: Sequence[Node], fallible: Sequence[bool]) 
     results = [*nodes[1::2], nodes[-1]]
     results_fail = any(fallible[1::2]) or fallible[-1]
     data_type = arrow_type(case.type)
-    if not any(fallible) and len(conditions) == 1:
-        return _if_else(conditions[0][0], results[0], results[1], data_type)
 
-    def evaluate(frame: Any) -> Value:
+    def guarded(frame: Any) -> Value:
         choice = choose(frame, conditions)
         if not results_fail:
             return _gather(frame, choice, results, data_type)
@@ -59,7 +57,17 @@ def implement_case(case: Case, nodes: Sequence[Node], fallible: Sequence[bool]) 
                 pieces.append((rows, node(frame.narrow(chosen))))
         return scatter(pieces, len(choice), data_type)
 
-    return evaluate
+    if len(conditions) == 1:
+        eager = _if_else(conditions[0][0], results[0], results[1], data_type)
+    else:
+        safe = [(condition, False) for condition, _ in conditions]
+
+        def eager(frame: Any) -> Value:
+            return _gather(frame, choose(frame, safe), results, data_type)
+
+    if not any(fallible):
+        return eager
+    return attempted(eager, guarded, [part for part, fails in zip(children(case), fallible, strict=True) if fails])
 
 
 def _if_else(condition: Node, then: Node, otherwise: Node, data_type: pa.DataType) -> Node:
@@ -79,13 +87,17 @@ def _typed(value: Value, data_type: pa.DataType) -> Value:
 
 
 def _gather(frame: Any, choice: Any, results: Sequence[Node], data_type: pa.DataType) -> Value:
-    """The chosen results when none of them can fail: those that occur are evaluated on all rows and
-    merged."""
-    present = np.unique(choice)
-    value = _typed(results[present[0]](frame), data_type)
-    for branch in present[1:]:
-        value = pc.if_else(pa.array(choice == branch), _typed(results[branch](frame), data_type), value)
-    return value
+    """The chosen results when none of them fails: those that occur are evaluated on all rows and merged."""
+    present = np.flatnonzero(np.bincount(choice)).tolist()
+    values = [_typed(results[branch](frame), data_type) for branch in present]
+    if len(values) > 1 and all(is_scalar(value) for value in values):
+        position = np.zeros(present[-1] + 1, np.int64)
+        position[present] = np.arange(len(present))
+        return pa.concat_arrays([broadcast(value, 1) for value in values]).take(pa.array(position[choice]))
+    merged = values[0]
+    for branch, value in zip(present[1:], values[1:], strict=True):
+        merged = pc.if_else(pa.array(choice == branch), value, merged)
+    return merged
 
 
 def choose(frame: Any, conditions: Sequence[tuple[Node, bool]]) -> Any:
@@ -102,9 +114,10 @@ def choose(frame: Any, conditions: Sequence[tuple[Node, bool]]) -> Any:
                 break
             rows = np.flatnonzero(undecided)
             narrowed = frame.narrow(undecided)
-            taken = rows[mask_of(node(narrowed), len(rows))]
+            taken = np.zeros(length, np.bool_)
+            taken[rows[mask_of(node(narrowed), len(rows))]] = True
         else:
-            taken = np.flatnonzero(mask_of(node(frame), length) & undecided)
-        choice[taken] = branch
-        undecided[taken] = False
+            taken = mask_of(node(frame), length) & undecided
+        np.putmask(choice, taken, branch)
+        undecided ^= taken
     return choice

@@ -2,8 +2,8 @@
 matter.
 
 AND evaluates its right operand only on rows where the left one is not FALSE, OR where it is not TRUE, so that
-`b <> 0 AND a / b > 1` is safe. That costs a filter and a scatter; operands that cannot fail are evaluated on
-all rows with one Arrow kernel instead.
+`b <> 0 AND a / b > 1` is safe. That costs a filter and a scatter; operands that cannot fail, or do not (attempts.py),
+are evaluated on all rows with one Arrow kernel instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millstream.expressions.attempts import attempted
 from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import (
@@ -50,17 +51,26 @@ def _connective(name: str, combine: Kernel, absorbing: bool) -> Function:
             typed = head.arguments + typed[1:]
         return Call(BOOLEAN.with_nullable(any_nullable(typed)), name, typed)
 
-    def implement(_: Call, nodes: Sequence[Node], fallible: Sequence[bool]) -> LazyKernel:
-        def evaluate(frame: Any) -> Value:
+    def implement(call: Call, nodes: Sequence[Node], fallible: Sequence[bool]) -> LazyKernel:
+        guards = list(zip(nodes[1:], fallible[1:], strict=True))
+        risky = [operand for operand, fails in zip(call.arguments[1:], fallible[1:], strict=True) if fails]
+
+        def guarded(frame: Any) -> Value:
             value = nodes[0](frame)
-            for node, may_fail in zip(nodes[1:], fallible[1:], strict=True):
+            for node, may_fail in guards:
                 if may_fail or is_scalar(value):
                     value = _guarded(frame, value, node)
                 else:
                     value = combine(value, node(frame))
             return value
 
-        return evaluate
+        def eager(frame: Any) -> Value:
+            value = nodes[0](frame)
+            for node in nodes[1:]:
+                value = _guarded(frame, value, node) if is_scalar(value) else combine(value, node(frame))
+            return value
+
+        return attempted(eager, guarded, risky) if risky else guarded
 
     def _guarded(frame: Any, left: Value, node: Node) -> Value:
         """`left` combined with `node`, evaluated only where `left` does not decide."""
