@@ -106,8 +106,9 @@ class ColdStore:
             raise self._failed(error) from None
 
     def write(self, columns: Sequence[pa.Array], words: Mapping[str, npt.NDArray[Any]]) -> Mapped:
-        """Writes the columns and the arrays of words, all equally long, and maps them. Raises StoreError. O(bytes)."""
-        arrays = [*columns, *(pa.array(array.view(np.int64)) for array in words.values())]
+        """Writes the columns and the arrays of words, a word or a line of words an entry, and maps them. Raises
+        StoreError. O(bytes)."""
+        arrays = [*columns, *(_as_column(array) for array in words.values())]
         batch = pa.record_batch(arrays, names=[*(str(i) for i in range(len(columns))), *words])
         with self._lock:
             self._count += 1
@@ -130,8 +131,8 @@ class ColdStore:
         # Through the mapping, not through Arrow's buffers, which are read-only.
         place = {
             name: np.frombuffer(
-                memory, array.dtype, len(array), mapped[len(columns) + i].buffers()[1].address - whole.address
-            )
+                memory, array.dtype, array.size, mapped[len(columns) + i].buffers()[1].address - whole.address
+            ).reshape(array.shape)
             if len(array)
             else array
             for i, (name, array) in enumerate(words.items())
@@ -157,3 +158,10 @@ class ColdStore:
             self._log(f"state cannot be written to disk and stays in memory: {text}")
         self._fails_until = time.monotonic() + RETRY_SECONDS
         return StoreError(text)
+
+
+def _as_column(words: npt.NDArray[Any]) -> pa.Array:
+    if words.ndim == 1:
+        return pa.array(words.view(np.int64))
+    count, width = words.shape
+    return pa.Array.from_buffers(pa.binary(8 * width), count, [None, pa.py_buffer(words)])

@@ -88,8 +88,27 @@ class RunHolder(Generic[R]):
         self._merge_runs = merge
         self.keeper.add(self)
 
+    @property
+    def num_rows(self) -> int:
+        """Number of entries, counting a row once for each run that mentions it. O(runs)."""
+        return sum(run.num_rows for run in self.runs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory. O(runs x columns)."""
+        return sum(run.nbytes for run in self.runs)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk. O(runs)."""
+        return sum(run.file.nbytes for run in self.runs if run.file is not None)
+
     def changed(self) -> None:
         """Called when `runs` has been replaced, for those who keep more than the runs."""
+
+    def adopted(self, made: R) -> R:
+        """What a task has made, as it is to take the place of its sources."""
+        return made
 
     def set_runs(self, runs: tuple[R, ...]) -> None:
         """Replaces the runs; a task whose sources are no longer among them loses its effect."""
@@ -135,7 +154,7 @@ class RunHolder(Generic[R]):
 
     def _adopt(self, task: Task[R]) -> None:
         self.task = None
-        made = task.result.result()
+        made = self.adopted(task.result.result())
         start = next(i for i, run in enumerate(self.runs) if run is task.sources[0])
         self.set_runs(self.runs[:start] + ((made,) if made.num_rows else ()) + self.runs[start + len(task.sources) :])
 
@@ -182,18 +201,21 @@ class Keeper:
         """A task that merges the runs."""
         assert self._executor is not None
         size = sum(run.nbytes for run in runs)
-        cold = any(run.file is not None for run in runs) or (
-            self._min_cold_bytes is not None and size >= self._min_cold_bytes
-        )
-        store = self.store if cold else None
+        cold = self._goes_to_disk(runs, size)
+        return Task(runs, self._executor.submit(self.make, runs, merge), size if cold else 0)
 
-        def work() -> R:
-            if store is not None and store.available:
-                with contextlib.suppress(StoreError):
-                    return merge(runs, store)
-            return merge(runs, None)
+    def make(self, runs: Sequence[R], make: Merge[R]) -> R:
+        """What `make` makes of the runs, on disk if that is where it belongs and can be written."""
+        if self.store is not None and self.store.available and self._goes_to_disk(runs, sum(r.nbytes for r in runs)):
+            with contextlib.suppress(StoreError):
+                return make(runs, self.store)
+        return make(runs, None)
 
-        return Task(runs, self._executor.submit(work), size if store is not None else 0)
+    def _goes_to_disk(self, runs: Sequence[KeptRun], size: int) -> bool:
+        if self.store is None:
+            return False
+        bound = self._min_cold_bytes
+        return any(run.file is not None for run in runs) or (bound is not None and size >= bound)
 
     def inserted(self, run: KeptRun) -> None:
         """A holder has got a new run. Several threads may say so at once: a run may be missed in the count."""

@@ -16,8 +16,8 @@ million rows mistakes two of them for each other with probability 3e-8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.cold import ColdStore, RunFile
+from millstream.zset.cold import ColdStore, Mapped, RunFile
 from millstream.zset.columns import KIND, TEXT, Table, describe
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Hashes, Seeds, hash_described
@@ -35,17 +35,20 @@ from millstream.zset.views import Views
 
 
 @dataclass(frozen=True)
-class Run:
-    """A consolidated delta in order of (key hash, row hash). `columns` are arrays or, for texts that are no keys, views
-    (views.py); `table` describes them to kernels (columns.py). All of it is in `file` if there is one."""
+class Entries:
+    """Columns and weights of a run. `columns` are arrays or, for texts that are no keys, views (views.py); `table`
+    describes them to kernels (columns.py). All of it is in `file` if there is one."""
 
     types: tuple[pa.DataType, ...]
     columns: tuple[pa.Array | Views, ...]
-    weights: Weights
-    key_hashes: Hashes
-    row_hashes: Hashes
     table: Table
-    file: RunFile | None = None
+    weights: Weights
+    file: RunFile | None = field(default=None, kw_only=True)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of entries."""
+        return len(self.weights)
 
     @property
     def delta(self) -> Delta:
@@ -65,9 +68,23 @@ class Run:
         return Delta(tuple(columns), self.weights)
 
     @property
-    def num_rows(self) -> int:
-        """Number of entries."""
-        return len(self.key_hashes)
+    def entry_bytes(self) -> int:
+        """Bytes of memory of columns and weights, none if they are on disk. O(columns)."""
+        if self.file is not None:
+            return 0
+        return int(sum(column.nbytes for column in self.columns)) + 8 * self.num_rows
+
+    def write(self, store: ColdStore, words: Mapping[str, npt.NDArray[Any]]) -> Mapped:
+        """Columns, weights and other words of the entries on disk. Raises StoreError. O(bytes)."""
+        return store.write(self._delta(store.allocate).columns, {"weight": self.weights, **words})
+
+
+@dataclass(frozen=True)
+class Run(Entries):
+    """A consolidated delta in order of (key hash, row hash)."""
+
+    key_hashes: Hashes
+    row_hashes: Hashes
 
     @cached_property
     def directory(self) -> npt.NDArray[np.uint32]:
@@ -79,10 +96,8 @@ class Run:
     def nbytes(self) -> int:
         """Bytes of memory: values, weights and hashes unless they are on disk, and directory. O(columns)."""
         directory = self.directory.nbytes if "directory" in self.__dict__ else 0
-        if self.file is not None:
-            return int(directory)
-        columns = sum(column.nbytes for column in self.columns)
-        return int(columns + 24 * self.num_rows + directory)
+        hashes = 0 if self.file is not None else 16 * self.num_rows
+        return int(self.entry_bytes + hashes + directory)
 
     @property
     def width(self) -> int:
@@ -91,11 +106,10 @@ class Run:
 
     def store(self, store: ColdStore) -> Run:
         """The same run on disk. Raises StoreError. O(bytes)."""
-        words = {"weight": self.weights, "key_hash": self.key_hashes, "row_hash": self.row_hashes}
-        mapped = store.write(self._delta(store.allocate).columns, words)
+        mapped = self.write(store, {"key_hash": self.key_hashes, "row_hash": self.row_hashes})
         columns = mapped.columns
         weights, key_hashes, row_hashes = mapped.words.values()
-        run = Run(self.types, columns, weights, key_hashes, row_hashes, describe(columns), mapped.file)
+        run = Run(self.types, columns, describe(columns), weights, key_hashes, row_hashes, file=mapped.file)
         if "directory" in self.__dict__:
             run.__dict__["directory"] = self.directory
         return run
@@ -124,7 +138,7 @@ def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Ru
     types = tuple(column.type for column in delta.columns)
     viewed = [kind == TEXT and i not in key for i, kind in enumerate(table[:, KIND].tolist())]
     columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)), viewed)
-    return Run(types, columns, weights, sorted_keys, sorted_rows, table), keys, rows
+    return Run(types, columns, table, weights, sorted_keys, sorted_rows), keys, rows
 
 
 def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
@@ -141,15 +155,24 @@ def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
     else:
         parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.weights), r.num_rows) for r in runs]
         sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
+    columns, table = gather_runs(runs, sources, store)
+    merged = Run(runs[0].types, columns, table, weights, keys, rows)
+    return merged if store is None or not merged.num_rows else merged.store(store)
+
+
+def gather_runs(
+    runs: Sequence[Entries], sources: npt.NDArray[np.int64], store: ColdStore | None
+) -> tuple[tuple[Any, ...], Table]:
+    """All columns at `sources` (kernels.py), and their table; for a run that goes to disk if a `store` is given.
+
+    Raises StoreError if there is no space. O(bytes)."""
     types = runs[0].types
     # A view of what is on disk would keep the whole file.
     every = [run.columns for run in runs]
     viewed = [store is None and all(isinstance(c, Views) for c in parts) for parts in zip(*every, strict=True)]
     tables = np.array([run.table for run in runs])
     allocate = pa.allocate_buffer if store is None else store.allocate
-    columns, table = gather_columns(types, sources, tables, every, range(len(types)), viewed, allocate)
-    merged = Run(types, columns, weights, keys, rows, table)
-    return merged if store is None or not merged.num_rows else merged.store(store)
+    return gather_columns(types, sources, tables, every, range(len(types)), viewed, allocate)
 
 
 def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
@@ -157,13 +180,18 @@ def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
     if kept.all():
         return run
     positions = np.flatnonzero(kept)
+    columns, table, weights = take_entries(run, positions)
+    return Run(run.types, columns, table, weights, run.key_hashes[positions], run.row_hashes[positions])
+
+
+def take_entries(run: Entries, positions: npt.NDArray[np.int64]) -> tuple[tuple[Any, ...], Table, Weights]:
+    """Columns, table and weights of some entries, in memory. O(bytes)."""
     # Through a delta, so that texts of the entries that go are not kept alive by views.
     delta = run.delta.take(positions)
-    count = range(len(run.types))
     viewed = [isinstance(column, Views) for column in run.columns]
     order = np.arange(delta.num_rows)
-    columns, table = gather_columns(run.types, order, delta.table[None], [delta.columns], count, viewed)
-    return Run(run.types, columns, delta.weights, run.key_hashes[positions], run.row_hashes[positions], table)
+    columns, table = gather_columns(run.types, order, delta.table[None], [delta.columns], range(len(run.types)), viewed)
+    return columns, table, delta.weights
 
 
 def _address(values: npt.NDArray[Any]) -> int:

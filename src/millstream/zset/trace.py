@@ -150,21 +150,6 @@ class Trace(RunHolder[Run]):
         self._index: npt.NDArray[np.int64] | None = None
         self._tables = np.empty((0, len(self.types), TABLE_WIDTH), np.int64)
 
-    @property
-    def num_rows(self) -> int:
-        """Number of entries, counting a row once for each run that mentions it. O(runs)."""
-        return sum(run.num_rows for run in self.runs)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory. O(runs x columns)."""
-        return sum(run.nbytes for run in self.runs)
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes on disk. O(runs)."""
-        return sum(run.file.nbytes for run in self.runs if run.file is not None)
-
     def snapshot(self) -> TraceSnapshot:
         """The present contents, by reference. O(1)."""
         return TraceSnapshot(self.types, self.runs)

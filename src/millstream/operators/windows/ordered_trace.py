@@ -4,7 +4,8 @@ binary search.
 A trace (zset/trace.py) finds all rows of a key. Here rows are sorted by partition and, in there, by a few words of
 their order key; rows whose words are equal stand next to each other, in an order that means nothing. As in a trace
 there are a few runs of geometrically falling sizes, nothing is changed in place, and opposite weights cancel when their
-runs are merged. What a change touches is cut out of all runs as *islands* (run_kernels.py) and read in order.
+runs are merged. What a change touches is cut out of all runs as *islands* (run_kernels.py) and read in order. Large
+merges happen in the thread of the keeper, and large runs may be on disk (zset/keeper.py).
 
 Partitions are identified by two hashes, 128 bits; rows by those, their words and one more hash.
 
@@ -15,51 +16,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.kernels import order_in_groups
 from millstream.operators.windows.run_kernels import compact, merge_lines
+from millstream.zset.cold import ColdStore
 from millstream.zset.columns import KIND, TEXT, Table, describe
-from millstream.zset.delta import Delta, Weights
+from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds, hash_described, hash_pairs
+from millstream.zset.keeper import RunHolder
 from millstream.zset.moving import gather_columns
-from millstream.zset.views import Views
+from millstream.zset.run import Entries, gather_runs, take_entries
 
 Places = Callable[[Sequence[pa.Array]], Sequence[Words]]
 """The words that sort rows within their partition, given all columns: always equally many, comparable for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderedRun:
-    """A consolidated delta by ascending `lines` (run_kernels.py). `columns` are arrays, or views for texts."""
+@dataclass(frozen=True)
+class OrderedRun(Entries):
+    """A consolidated delta by ascending `lines` (run_kernels.py)."""
 
-    types: tuple[pa.DataType, ...]
-    columns: tuple[pa.Array | Views, ...]
-    table: Table
     lines: Words
-    weights: Weights
-
-    @property
-    def num_rows(self) -> int:
-        """Number of entries."""
-        return len(self.weights)
-
-    @property
-    def delta(self) -> Delta:
-        """The entries as a delta. O(bytes)."""
-        everything, order = range(len(self.types)), np.arange(self.num_rows)
-        columns = gather_columns(self.types, order, self.table[None], [self.columns], everything)[0]
-        return Delta(columns, self.weights)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory. O(columns)."""
-        return int(sum(c.nbytes for c in self.columns) + self.lines.nbytes + self.weights.nbytes)
+        return self.entry_bytes + (0 if self.file is not None else self.lines.nbytes)
+
+    @property
+    def width(self) -> int:
+        """Values of an entry: columns, words and weight."""
+        return len(self.types) + self.lines.shape[1] + 1
+
+    def store(self, store: ColdStore) -> OrderedRun:
+        """The same run on disk. Raises StoreError. O(bytes)."""
+        mapped = self.write(store, {"line": self.lines})
+        weights, lines = mapped.words.values()
+        return OrderedRun(self.types, mapped.columns, describe(mapped.columns), weights, lines, file=mapped.file)
 
     @property
     def index_line(self) -> tuple[int, int, int]:
@@ -82,7 +78,7 @@ class RunIndex:
         return gather_columns(types, sources, tables, [run.columns for run in self.runs], wanted)[0]
 
 
-class OrderedTrace:
+class OrderedTrace(RunHolder[OrderedRun]):
     """The sum of all deltas inserted, by partition and place.
 
     `types` are the Arrow types of the columns, `partition` the columns of the partition (none: one for all rows).
@@ -92,21 +88,11 @@ class OrderedTrace:
     def __init__(
         self, types: Sequence[pa.DataType], partition: Sequence[int], places: Places | None, seeds: Seeds
     ) -> None:
+        super().__init__(merge_ordered)
         self._types = tuple(types)
         self._partition = tuple(partition)
         self._places = places
         self._seeds = seeds
-        self._runs: tuple[OrderedRun, ...] = ()
-
-    @property
-    def num_rows(self) -> int:
-        """Number of entries, counting a row once for each run that mentions it. O(runs)."""
-        return sum(run.num_rows for run in self._runs)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory. O(runs x columns)."""
-        return sum(run.nbytes for run in self._runs)
 
     def build(self, delta: Delta) -> OrderedRun:
         """The delta as a run of this trace, consolidated. O(rows) for small partitions, else O(rows log rows)."""
@@ -124,59 +110,76 @@ class OrderedTrace:
         bits = max(count.bit_length() - 1, 1)
         buckets = (lines[:, 0] >> np.uint64(64 - bits)).astype(np.int64)
         positions, lines, weights = compact(lines, order_in_groups(buckets, 1 << bits, lines), delta.weights)
-        columns, table = self._gather(positions, table[None], [delta.columns])
-        return OrderedRun(self._types, columns, table, lines, weights)
+        viewed = (table[:, KIND] == TEXT).tolist()
+        every = range(len(self._types))
+        columns, table = gather_columns(self._types, positions, table[None], [delta.columns], every, viewed)
+        return OrderedRun(self._types, columns, table, weights, lines)
 
     def insert(self, run: OrderedRun) -> None:
         """Adds a run that `build` has made."""
-        runs = [*self._runs, run]
-        while len(runs) > 1 and runs[-2].num_rows <= 2 * runs[-1].num_rows:
-            last = runs.pop()
-            runs[-1] = self._merged(runs[-1], last)
-        self._runs = tuple(r for r in runs if r.num_rows)
+        if not run.num_rows:
+            return
+        self.settle()
+        self.set_runs((*self.runs, run))
+        while self.runs and (start := _due(self.runs, self.free)) is not None:
+            if not self.merge(start, len(self.runs)):
+                break
+        self.keeper.inserted(run)
 
     def index(self, *more: OrderedRun) -> RunIndex:
         """All runs, followed by others, for kernels. O(runs)."""
-        runs = (*self._runs, *more)
+        self.settle()
+        runs = (*self.runs, *more)
         lines = [run.index_line for run in runs]
         width = runs[0].lines.shape[1] if runs else 0
         return RunIndex(runs, np.array(lines, np.int64).reshape(-1, 3), width)
 
     def sweep(self, kept: Callable[[OrderedRun], Mask]) -> None:
         """Merges all runs, and keeps the entries that `kept` wants. O(state)."""
-        if not self._runs:
+        self.forget_task()
+        if not self.runs:
             return
-        runs = list(self._runs)
-        while len(runs) > 1:
-            last = runs.pop()
-            runs[-1] = self._merged(runs[-1], last)
-        (run,) = runs
-        wanted = np.flatnonzero(kept(run))
-        if len(wanted) < run.num_rows:
-            columns = gather_columns(self._types, wanted, run.table[None], [run.columns], range(len(self._types)))[0]
-            run = OrderedRun(self._types, columns, describe(columns), run.lines[wanted], run.weights[wanted])
-        self._runs = (run,) if run.num_rows else ()
+
+        def swept(runs: Sequence[OrderedRun], store: ColdStore | None) -> OrderedRun:
+            run = merge_ordered(runs, store)
+            wanted = np.flatnonzero(kept(run))
+            if len(wanted) == run.num_rows:
+                return run
+            columns, table, weights = take_entries(run, wanted)
+            run = OrderedRun(run.types, columns, table, weights, run.lines[wanted])
+            return run if store is None or not run.num_rows else run.store(store)
+
+        run = self.keeper.make(self.runs, swept)
+        self.set_runs((run,) if run.num_rows else ())
 
     def has_partitions(self, hashes: Words) -> Mask:
         """Whether there are entries of the partitions with these first hashes. O(runs x log state) for each."""
         found = np.zeros(len(hashes), np.bool_)
-        for run in self._runs:
+        for run in self.runs:
             first = run.lines[:, 0]
             at = np.minimum(np.searchsorted(first, hashes), len(first) - 1)
             found |= first[at] == hashes
         return found
 
-    def _merged(self, first: OrderedRun, second: OrderedRun) -> OrderedRun:
-        sources, lines, weights = merge_lines(first.lines, first.weights, second.lines, second.weights)
-        tables = np.stack([first.table, second.table])
-        columns, table = self._gather(sources, tables, [first.columns, second.columns])
-        return OrderedRun(self._types, columns, table, lines, weights)
 
-    def _gather(
-        self, sources: Integers, tables: npt.NDArray[np.int64], columns: Sequence[Sequence[Any]]
-    ) -> tuple[tuple[Any, ...], Table]:
-        """All columns; texts stay where they are."""
-        viewed = [isinstance(column, Views) for column in columns[0]]
-        if not any(viewed):
-            viewed = (tables[0, :, KIND] == TEXT).tolist()
-        return gather_columns(self._types, sources, tables, columns, range(len(self._types)), viewed)
+def merge_ordered(runs: Sequence[OrderedRun], store: ColdStore | None) -> OrderedRun:
+    """The run of all runs' entries, opposite weights cancelled; on disk if a `store` is given. The runs are of falling
+    sizes, so the last ones are merged first. O(bytes).
+
+    Raises StoreError if it cannot be written."""
+    *others, merged = runs
+    for run in reversed(others):
+        sources, lines, weights = merge_lines(run.lines, run.weights, merged.lines, merged.weights)
+        columns, table = gather_runs((run, merged), sources, store)
+        merged = OrderedRun(run.types, columns, table, weights, lines)
+    return merged.store(store) if store is not None and others and merged.num_rows else merged
+
+
+def _due(runs: Sequence[OrderedRun], start: int) -> int | None:
+    """Where the runs at the end begin, not before `start`, that are to be merged so that each is more than twice as
+    large as all that follow; None if they are."""
+    first, total = len(runs) - 1, runs[-1].num_rows
+    while first > start and runs[first - 1].num_rows <= 2 * total:
+        first -= 1
+        total += runs[first].num_rows
+    return first if first < len(runs) - 1 else None
