@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millstream.zset.columns import describe
+from millstream.zset.gathered import describe
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
 from millstream.zset.kernels import are_distinct, build_directory, merge_entries, merge_many, sort_entries

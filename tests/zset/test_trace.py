@@ -23,9 +23,10 @@ from millstream.zset import (
     trace,
     view_kernels,
 )
-from millstream.zset.columns import DATA, FIXED, KIND, describe
+from millstream.zset.columns import DATA, FIXED, KIND
 from millstream.zset.consolidate import SortKey, consolidate, sort_rows
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import describe
 from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
 from millstream.zset.run import Run, build_run, merge_runs
 from millstream.zset.trace import Matches, Trace
@@ -352,7 +353,7 @@ def test_rows_are_found_again_by_their_hashes() -> None:
         for columns, seed in zip((wanted.columns[:1], wanted.columns), DEFAULT_SEEDS, strict=True)
     ]
     found = filled.rows(*hashes)
-    assert found.columns((0, 1)) == wanted.columns
+    assert list(found.columns((0, 1))) == list(wanted.columns)
     assert found.row_hashes().tolist() == hashes[1].tolist()
     with pytest.raises(AssertionError):
         filled.rows(hashes[0][:1], hashes[1][:1] + np.uint64(1))
@@ -414,7 +415,8 @@ def test_warming_up_leaves_nothing_to_compile() -> None:
 def _kernels() -> list[Any]:
     """The kernels that Python code calls."""
     return [
-        gather_kernels.gather, gather_kernels.gather_text, hash_kernels.hash_table, hash_kernels.fold_lists,
+        gather_kernels.gather, gather_kernels.gather_text, gather_kernels.lay_out,
+        gather_kernels.text_sizes, hash_kernels.hash_table, hash_kernels.fold_lists,
         hash_kernels.fold_maps, hash_kernels.hash_table_twice, hash_kernels.extend_hashes, kernels.are_distinct,
         kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
         kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_words, probe_kernels.find_rows,

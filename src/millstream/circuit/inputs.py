@@ -36,6 +36,7 @@ from millstream.types import arrow_type
 from millstream.zset.changes import ChangeBatch, Operation
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Seeds
 from millstream.zset.trace import Trace, TraceSnapshot
 
@@ -240,7 +241,7 @@ class TableInput:
         base: Integers,
         old: Delta,
         old_row: Integers,
-    ) -> tuple[pa.Array, ...]:
+    ) -> Columns:
         """The rows after the step of the keys that then have one."""
         operations = rows.weights
         total = rows.num_rows
@@ -256,7 +257,7 @@ class TableInput:
             chosen[groups[given]] = given
             pool = pa.concat_arrays([column, old.columns[c]])
             columns.append(pool.take(pa.array(chosen[kept])))
-        return tuple(columns)
+        return Columns(columns)
 
 
 def _chosen(batch: ChangeBatch, rows: Integers) -> ChangeBatch:

@@ -79,7 +79,7 @@ class Withheld:
         present = None
         if self._patched and (operations == Operation.UPDATE).any():
             present = tuple(np.asarray(mask.to_numpy(zero_copy_only=False)) for mask in given)
-        return ChangeBatch(ordered.columns[: self._width], ordered.num_rows, operations, present)
+        return ChangeBatch(tuple(ordered.columns[: self._width]), ordered.num_rows, operations, present)
 
     @property
     def state_rows(self) -> int:

@@ -31,8 +31,8 @@ from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import AggregateCall
-from millstream.zset.columns import Table, describe
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import Columns, describe
 from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 from millstream.zset.moving import take_columns
 
@@ -99,7 +99,7 @@ class AggregateOperator(Operator):
             return None
         columns = delta.select(self._group)
         touched, hashes = self._touch(columns)
-        keys, table = take_columns(columns.columns, touched.first, columns.table) if self._group else ((), None)
+        keys = take_columns(columns.columns, touched.first)
         before = self._rows[touched.slots]
         after = before + sum_weights(touched.groups, delta.weights, touched.count)
         self._rows[touched.slots] = after
@@ -107,7 +107,7 @@ class AggregateOperator(Operator):
             delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity, hashes
         )
         updates = [call.update(batch) for call in self._calls]
-        result = self._emit(keys, table, before, after, updates)
+        result = self._emit(keys, before, after, updates)
         if self._group:
             self._live += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
             self._floors.note(touched.slots, keys, np.arange(touched.count), self._index.capacity)
@@ -128,13 +128,12 @@ class AggregateOperator(Operator):
 
     def _emit(
         self,
-        keys: Sequence[pa.Array],
-        table: Table | None,
+        keys: Columns,
         before: Integers,
         after: Integers,
         updates: Sequence[Update],
     ) -> Delta:
-        """The change of the groups' output rows. `table` is that of `keys`."""
+        """The change of the groups' output rows."""
         existed, exists = before != 0, after != 0
         if not self._group:
             existed, exists = np.array([self._emitted]), np.array([True])
@@ -144,8 +143,7 @@ class AggregateOperator(Operator):
             changed |= update.changed
         old = np.flatnonzero(existed & changed)
         new = np.flatnonzero(exists & changed)
-        columns = take_columns(keys, np.concatenate((old, new)), table)[0] if keys else ()
-        columns += tuple(update.output(old, new) for update in updates)
+        columns = take_columns(keys, np.concatenate((old, new))) + [update.output(old, new) for update in updates]
         return Delta(columns, np.repeat(np.array([-1, 1]), (len(old), len(new))))
 
     def _release(self, slots: Integers) -> None:

@@ -20,16 +20,18 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Mask, validity
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.floors import Floors, Sweeps, rows_alive
+from millstream.zset.columns import VALID
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Hashes, Seeds
 from millstream.zset.trace import Described, Found, Matches, Trace
 
 
-def without_nulls(columns: Sequence[pa.Array], null_safe: Sequence[bool]) -> Mask | None:
+def without_nulls(columns: Columns, null_safe: Sequence[bool]) -> Mask | None:
     """Which rows have no NULL in a key column that is not null-safe; None: all."""
     mask: Mask | None = None
-    for column, safe in zip(columns, null_safe, strict=True):
-        valid = None if safe else validity(column)
+    for i, (bitmap, safe) in enumerate(zip(columns.table[:, VALID].tolist(), null_safe, strict=True)):
+        valid = None if safe or not bitmap else validity(columns[i])
         if valid is not None:
             mask = valid if mask is None else mask & valid
     return mask
@@ -142,7 +144,7 @@ class IndexOperator(Operator):
         (delta,) = inputs
         if delta is not None:
             delta = delta.select(self._columns)
-            kept = without_nulls([delta.columns[k] for k in self.index.trace.key], self._null_safe)
+            kept = without_nulls(delta.columns.select(self.index.trace.key), self._null_safe)
             self.index.advance(delta if kept is None else delta.filter(kept))
         return None
 

@@ -46,7 +46,9 @@ from millstream.operators.match_counts import KeyCounts, RowMatches
 from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
+from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Hashes, Seeds
+from millstream.zset.moving import take_columns
 from millstream.zset.trace import Found, Trace
 
 Residual = Callable[[Sequence[pa.Array], int, EvaluationContext], Mask]
@@ -70,8 +72,8 @@ class _Side:
         self.per_key: KeyCounts | None = None
         self.matches: RowMatches | None = None
 
-    def key_columns(self, delta: Delta) -> tuple[pa.Array, ...]:
-        return tuple(delta.columns[k] for k in self.keys)
+    def key_columns(self, delta: Delta) -> Columns:
+        return delta.columns.select(self.keys)
 
     def key_hashes(self, num_rows: int) -> Hashes | None:
         """Those of the rows of this step's change, if they are known."""
@@ -270,11 +272,15 @@ class JoinOperator(Operator):
         assert self._residual is not None
         width = len(self._left.types)
         columns: list[pa.Array | None] = [None] * (width + len(self._right.types))
-        positions = pa.array(found.probe_index)
-        for c in self._residual_columns:
-            own = c < width if side.is_left else c >= width
-            at = c if c < width else c - width
-            columns[c] = delta.columns[at].take(positions) if own else found.columns((at,))[0]
+        for is_left in (True, False):
+            wanted = [c for c in self._residual_columns if (c < width) is is_left]
+            at = wanted if is_left else [c - width for c in wanted]
+            if side.is_left is is_left:
+                values = take_columns(delta.columns.select(at), found.probe_index)
+            else:
+                values = found.columns(at)
+            for c, column in zip(wanted, values, strict=True):
+                columns[c] = column
         count = len(found.probe_index)
         chosen = self._residual(columns, count, context).nonzero()[0]
         return found if len(chosen) == count else found.only(chosen)

@@ -87,7 +87,7 @@ class SessionOperator(Operator):
         weights = np.concatenate((-old[gone], new[come], (new - old)[more]))
         return Delta((*self._columns(runs, sources[rows]), self._times(first), self._times(last)), weights)
 
-    def _columns(self, runs: RunIndex, sources: Integers) -> tuple[pa.Array, ...]:
+    def _columns(self, runs: RunIndex, sources: Integers) -> Sequence[pa.Array]:
         return runs.columns(sources, self._kept) if self._kept else ()
 
     def _times(self, codes: Words) -> pa.Array:
@@ -111,7 +111,7 @@ class SessionOperator(Operator):
                 run.table[None],
                 [run.columns],
                 self._floored,
-            )[0]
+            )
             mask &= all_alive(keys, range(len(keys)), limits)
         if self._ends and floors[-1] is not None and floors[-1] >= self._gap:
             # Entries count whatever their weights, as in finding islands.

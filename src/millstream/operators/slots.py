@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from millstream.operators.arrays import Integers
 from millstream.operators.kernels import group_slots
-from millstream.zset.columns import describe
+from millstream.zset.gathered import describe
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 

@@ -37,9 +37,9 @@ from millstream.operators.kernels import best_codes, order_in_groups, sum_weight
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
 from millstream.operators.slots import SlotIndex, Touched, grown
 from millstream.plan.nodes import SortKey
-from millstream.zset.columns import describe
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
+from millstream.zset.gathered import Columns, describe
 from millstream.zset.hashing import Hashes, Seeds, hash_columns, hash_described
 from millstream.zset.trace import Found, Trace
 
@@ -53,7 +53,7 @@ class _Pool:
     they have them where they were found.
     """
 
-    keys: tuple[pa.Array, ...]
+    keys: Columns
     hashes: Hashes
     partitions: Integers
     found: Found
@@ -67,7 +67,7 @@ class _Pool:
         of_delta = rows >= len(self.found.sources)
         return np.concatenate(((~of_delta).nonzero()[0], of_delta.nonzero()[0]))
 
-    def columns(self, chosen: Integers, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
+    def columns(self, chosen: Integers, wanted: Sequence[int]) -> Columns:
         """The columns `wanted` of the rows `chosen`, among which those found in the trace come first."""
         split = len(self.found.sources)
         count = int(np.count_nonzero(chosen < split))
@@ -82,7 +82,7 @@ class _Pool:
         columns = found.columns(wanted)
         if count == len(chosen):
             return columns
-        return tuple(pa.concat_arrays(pair) for pair in zip(columns, others, strict=True))
+        return Columns(pa.concat_arrays(pair) for pair in zip(columns, others, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class TopKOperator(Operator):
             new_keys = tuple(column.take(positions) for column in new_keys)
             hashes, groups = hashes[rows], groups[rows]
         return _Pool(
-            tuple(pa.concat_arrays(pair) for pair in zip(old_keys, new_keys, strict=True)),
+            Columns(pa.concat_arrays(pair) for pair in zip(old_keys, new_keys, strict=True)),
             np.concatenate((old_hashes, hashes)),
             np.concatenate((heads.probe_index, groups)),
             heads,

@@ -20,8 +20,6 @@ its own recursion over their children for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -65,14 +63,8 @@ def layout(data_type: pa.DataType) -> tuple[int, int]:
     return (kind, data_type.byte_width) if width < 0 else (kind, width)
 
 
-def describe(columns: Sequence[pa.Array]) -> Table:
-    """The table of `columns`. O(columns); the values are not touched, except to count NULLs not counted before."""
-    if not columns:
-        return np.empty((0, TABLE_WIDTH), np.int64)
-    return np.array([_line(column) for column in columns], np.int64)
-
-
-def _line(column: pa.Array) -> tuple[int, int, int, int, int, int]:
+def describe_array(column: pa.Array) -> tuple[int, int, int, int, int, int]:
+    """The line of a column. Its values are not touched, except to count NULLs not counted before."""
     kind, width = layout(column.type)
     buffers = column.buffers()
     valid = 0

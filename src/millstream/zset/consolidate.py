@@ -59,9 +59,8 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     totals[order] = weights
     order = totals.nonzero()[0]
     weights = totals[order]
-    types = [column.type for column in delta.columns]
-    columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)))
-    return Delta(columns, weights, table)
+    types = delta.types
+    return Delta(gather_columns(types, order, table[None], [delta.columns], range(len(types))), weights)
 
 
 def _is_consolidated(delta: Delta, table: Table, seeds: Seeds) -> bool:

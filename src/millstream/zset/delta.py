@@ -7,34 +7,39 @@ between operators. A delta need not be consolidated: a row may occur several tim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import Table, describe
+from millstream.zset.columns import Table
+from millstream.zset.gathered import Columns
 from millstream.zset.moving import take_columns
 
 Weights = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
 class Delta:
-    """Columns of equal length and one int64 weight per row. Columns are plain (unchunked) arrays."""
+    """Columns of equal length and one int64 weight per row. Columns are plain (unchunked) arrays. Immutable."""
 
-    columns: tuple[pa.Array, ...]
-    weights: Weights
-    _table: Table | None = field(default=None, repr=False, compare=False)
+    __slots__ = ("columns", "weights")
+
+    def __init__(self, columns: Sequence[pa.Array], weights: Weights) -> None:
+        self.columns = Columns.of(columns)
+        self.weights = weights
+
+    def __repr__(self) -> str:
+        return f"Delta({[column.to_pylist() for column in self.columns]}, {self.weights.tolist()})"
 
     @property
     def table(self) -> Table:
         """What kernels see of the columns (columns.py). O(columns) when first asked for."""
-        table = self._table
-        if table is None:
-            table = describe(self.columns)
-            object.__setattr__(self, "_table", table)
-        return table
+        return self.columns.table
+
+    @property
+    def types(self) -> list[pa.DataType]:
+        """The Arrow type of each column."""
+        return self.columns.types
 
     @property
     def num_rows(self) -> int:
@@ -44,28 +49,26 @@ class Delta:
     @staticmethod
     def empty(types: Sequence[pa.DataType]) -> Delta:
         """A delta without rows."""
-        return Delta(tuple(pa.array([], t) for t in types), np.empty(0, np.int64))
+        return Delta([pa.array([], t) for t in types], np.empty(0, np.int64))
 
     @staticmethod
     def inserts(columns: Sequence[pa.Array], num_rows: int | None = None) -> Delta:
         """Every row with weight +1. `num_rows` is needed when there are no columns."""
         count = len(columns[0]) if num_rows is None else num_rows
-        return Delta(tuple(columns), np.ones(count, np.int64))
+        return Delta(columns, np.ones(count, np.int64))
 
     def take(self, indices: npt.NDArray[np.int64]) -> Delta:
         """The entries at `indices`, which must exist, in that order."""
-        columns, table = take_columns(self.columns, indices, self.table)
-        return Delta(columns, self.weights[indices], table)
+        return Delta(take_columns(self.columns, indices), self.weights[indices])
 
     def filter(self, mask: npt.NDArray[np.bool_]) -> Delta:
         """The entries where `mask` is true."""
         return self.take(np.flatnonzero(mask))
 
     def select(self, columns: Sequence[int]) -> Delta:
-        """The same entries with only those columns, in that order. O(1)."""
-        table = None if self._table is None else self._table[list(columns)]
-        return Delta(tuple(self.columns[i] for i in columns), self.weights, table)
+        """The same entries with only those columns, in that order. O(columns)."""
+        return Delta(self.columns.select(columns), self.weights)
 
     def negate(self) -> Delta:
         """The opposite change. O(rows)."""
-        return Delta(self.columns, -self.weights, self._table)
+        return Delta(self.columns, -self.weights)

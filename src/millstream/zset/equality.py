@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import KIND, OTHER, describe
+from millstream.zset.columns import KIND, OTHER
+from millstream.zset.gathered import describe
 from millstream.zset.hashing import hash_columns, list_children
 from millstream.zset.probe_kernels import equal_positions
 

@@ -16,6 +16,7 @@ from millstream.zset.columns import (
     POSITION_MASK,
     SOURCE_SHIFT,
     START,
+    TABLE_WIDTH,
     TEXT,
     VALID,
     VIEW,
@@ -41,26 +42,88 @@ BATCH = 32
 
 
 @kernel
-def gather(tables: Any, sources: Any, columns: Any, out: Any) -> None:
+def lay_out(tables: Any, columns: Any, viewed: Any, count: Any) -> Any:
+    """The table of new columns with `count` values each, one for each of `columns`, whose addresses are relative to
+    those of a piece of memory; its size; and the number of columns that are views, texts, and not for kernels.
+
+    Column o is one of views if `viewed[o]`; `viewed` may be empty. VALID is where a bitmap has space, -1 where no table
+    has one, and BYTES is 0.
+    """
+    out = np.zeros((len(columns), TABLE_WIDTH), np.int64)
+    size = 0
+    views = 0
+    texts = 0
+    others = 0
+    for o in range(len(columns)):
+        c = columns[o]
+        kind = tables[0, c, KIND]
+        width = tables[0, c, WIDTH]
+        out[o, VALID] = -1
+        if len(viewed) > 0 and viewed[o]:
+            kind = np.int64(VIEW)
+            width = np.int64(16)
+        elif kind == VIEW:
+            kind = np.int64(TEXT)
+            width = np.int64(0)
+        out[o, KIND] = kind
+        out[o, WIDTH] = width
+        if kind in (NULLS, OTHER):
+            others += 1
+            continue
+        out[o, DATA] = size
+        if kind == TEXT:
+            texts += 1
+            size += 8 * count + 8
+        elif kind == BITS:
+            size += (count + 7) >> 3
+        else:
+            views += kind == VIEW
+            size += count * width
+        size = (size + 15) & -16
+        for r in range(len(tables)):
+            if tables[r, c, VALID] != 0:
+                out[o, VALID] = size
+                size = (size + ((count + 7) >> 3) + 15) & -16
+                break
+    return out, size, views, texts, others
+
+
+@kernel
+def gather(tables: Any, sources: Any, columns: Any, out: Any, base: Any) -> None:
     """Copies values of several tables' columns; all but the characters of TEXT, whose offsets it computes.
 
-    `sources[i]` = s * SECOND_SOURCE + p tells that output i is entry p of tables[s]. `out` is the table of new
-    columns, one line for each of `columns`, with START 0 and space at DATA and, where a source has one, VALID. VALID
-    becomes 0 in `out` where no NULL was met.
+    `sources[i]` = s * SECOND_SOURCE + p tells that output i is entry p of tables[s]. `out` is what `lay_out` says,
+    and `base` the address of the memory, which is added to those in `out`. VALID becomes 0 where no NULL was met.
     """
     for o in range(len(columns)):
         c = columns[o]
-        if out[o, VALID] != 0 and gather_valid(tables, sources, c, out[o, VALID]) == 0:
-            out[o, VALID] = 0
         kind = out[o, KIND]
+        if kind in (NULLS, OTHER):
+            out[o, VALID] = 0
+            continue
+        out[o, DATA] += base
+        if out[o, VALID] < 0 or gather_valid(tables, sources, c, out[o, VALID] + base) == 0:
+            out[o, VALID] = 0
+        else:
+            out[o, VALID] += base
         if kind == TEXT:
             gather_offsets(tables, sources, c, out[o, DATA])
         elif kind == BITS:
             gather_bits(tables, sources, c, out[o, DATA])
         elif kind == VIEW:
             gather_views(tables, sources, c, out[o, DATA])
-        elif kind != NULLS and kind != OTHER:
+        else:
             gather_values(tables, sources, c, out[o, WIDTH], out[o, DATA])
+
+
+@kernel
+def text_sizes(out: Any, count: Any) -> Any:
+    """The number of bytes of each column of `count` values whose kind is TEXT, from its offsets."""
+    sizes = np.zeros(len(out), np.int64)
+    for o in range(len(out)):
+        if out[o, KIND] == TEXT:
+            sizes[o] = np.int64(load64(out[o, DATA], count * 8))
+    return sizes
 
 
 @kernel

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.zset.columns import DATA, FIXED, KIND, OTHER, START, WIDTH, Table, describe
+from millstream.zset.columns import DATA, FIXED, KIND, OTHER, START, WIDTH, Table
+from millstream.zset.gathered import describe
 from millstream.zset.hash_kernels import extend_hashes, fold_lists, fold_maps, hash_table, hash_table_twice
 
 Hashes = npt.NDArray[np.uint64]

@@ -7,7 +7,7 @@ O(bytes moved).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,104 +16,68 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.zset.columns import (
-    BITS,
     BYTES,
+    DATA,
+    KIND,
     NULLS,
     OTHER,
     POSITION_MASK,
     SOURCE_SHIFT,
-    TABLE_WIDTH,
     TEXT,
     VALID,
     VIEW,
     Table,
-    describe,
 )
-from millstream.zset.gather_kernels import gather, gather_text
-from millstream.zset.views import VIEW_BYTES, Views, characters_of, views_of
+from millstream.zset.gather_kernels import gather, gather_text, lay_out, text_sizes
+from millstream.zset.gathered import Columns, Gathered
+from millstream.zset.views import views_of
 
 Positions = npt.NDArray[np.int64]
+
+_NO_FLAGS = np.zeros(0, np.bool_)
 
 
 def gather_columns(
     types: Sequence[pa.DataType],
     sources: Positions,
     tables: npt.NDArray[np.int64],
-    columns: Sequence[Sequence[pa.Array]],
+    columns: Sequence[Columns],
     wanted: Sequence[int],
     viewed: Sequence[bool] | None = None,
     allocate: Callable[[int], pa.Buffer] = pa.allocate_buffer,
-) -> tuple[tuple[Any, ...], Table]:
-    """The `wanted` columns, of `types`, at `sources` (kernels.py), and their table.
+) -> Columns:
+    """The `wanted` columns, of `types`, at `sources` (kernels.py).
 
     `columns[s]` are the columns of source s, arrays or views, and tables[s] their table. The result has views where
-    `viewed` says so, arrays elsewhere. `allocate` gives the memory, but that of nested columns. Every call has
-    a fixed cost, and there are many in a step: hence plain lists.
+    `viewed` says so, arrays elsewhere. `allocate` gives the memory, but that of nested columns.
     """
     count = len(sources)
-    described = tables[0].tolist()
-    # A bitmap is needed where any source has one; most columns have none.
-    if len(tables) == 1:
-        nullable = [line[VALID] for line in described]
-    else:
-        nullable = np.any(tables[:, :, VALID], axis=0).tolist()
-    kinds: list[int] = []
-    buffers: list[list[Any]] = []
-    lines: list[tuple[int, ...]] = []
-    for o, column in enumerate(wanted):
-        kind, width = described[column][:2]
-        if viewed is not None and viewed[o]:
-            kind, width = VIEW, VIEW_BYTES
-        elif kind == VIEW:
-            kind, width = TEXT, 0
-        valid = values = None
-        data = valid_address = 0
-        if kind != NULLS and kind != OTHER:
-            if kind == TEXT:
-                size = 8 * count + 8
-            else:
-                size = (count + 7) >> 3 if kind == BITS else count * width
-            values = allocate(size)
-            data = values.address
-            if nullable[column]:
-                valid = allocate((count + 7) >> 3)
-                valid_address = valid.address
-        kinds.append(kind)
-        lines.append((kind, width, data, valid_address, 0, 0))
-        buffers.append([valid, values])
-    out = np.array(lines, np.int64).reshape(-1, TABLE_WIDTH)
     numbers = _numbers(tuple(wanted))
-    gather(tables, sources, numbers, out)
-    if TEXT in kinds:
-        _gather_text(tables, sources, numbers, kinds, out, buffers, allocate)
-    result: list[Any] = []
-    for o, (data_type, kind, parts) in enumerate(zip(types, kinds, buffers, strict=True)):
-        if kind == OTHER:
-            array = _take_other([source[wanted[o]] for source in columns], sources)
-            if array.null_count:
-                out[o, VALID] = array.buffers()[0].address
-        elif kind == NULLS:
-            array = pa.nulls(count)
-        else:
-            if parts[0] is not None and not out[o, VALID]:
-                parts[0] = None
-            if kind == VIEW:
-                array = views_of(parts[1], parts[0], _owners([source[wanted[o]] for source in columns]))
-            else:
-                array = pa.Array.from_buffers(data_type, count, parts, 0 if parts[0] is None else -1)
-        result.append(array)
-    return tuple(result), out
+    out, size, num_views, num_texts, num_others = lay_out(
+        tables, numbers, _NO_FLAGS if viewed is None else np.array(viewed, np.bool_), count
+    )
+    space = allocate(size)
+    gather(tables, sources, numbers, out, space.address)
+    made: list[Any] = [None] * len(numbers)
+    characters: dict[int, pa.Buffer] = {}
+    if num_texts or num_views or num_others:
+        kinds = out[:, KIND].tolist()
+        if num_texts:
+            _gather_text(tables, sources, numbers, kinds, out, characters, allocate)
+        if num_views:
+            _make_views(count, columns, wanted, kinds, out, space, made)
+        if num_others:
+            _take_others(columns, sources, wanted, kinds, out, made)
+    gathered = Gathered(types, count, out, space, characters, made)
+    return Columns([(gathered, o) for o in range(len(made))], out)
 
 
-def take_columns(
-    columns: Sequence[pa.Array], positions: Positions, table: Table | None = None
-) -> tuple[tuple[pa.Array, ...], Table]:
-    """The columns' values at `positions`, which must exist, and their table. `table` is that of `columns`."""
+def take_columns(columns: Sequence[pa.Array], positions: Positions) -> Columns:
+    """The columns' values at `positions`, which must exist."""
     if not (positions.flags.c_contiguous and positions.flags.writeable):
         positions = positions.copy()
-    described = describe(columns) if table is None else table
-    types = [column.type for column in columns]
-    return gather_columns(types, positions, described[None], [columns], range(len(types)))
+    columns = Columns.of(columns)
+    return gather_columns(columns.types, positions, columns.table[None], [columns], range(len(columns)))
 
 
 @lru_cache(maxsize=1024)
@@ -127,23 +91,53 @@ def _gather_text(
     wanted: Positions,
     kinds: Sequence[int],
     out: Table,
-    buffers: list[list[Any]],
+    characters: dict[int, pa.Buffer],
     allocate: Callable[[int], pa.Buffer],
 ) -> None:
     """Allocates and fills the characters of TEXT columns, now that the offsets say how many there are."""
-    for o, kind in enumerate(kinds):
-        if kind == TEXT:
-            offsets = np.frombuffer(buffers[o][1], np.int64)
-            characters = allocate(int(offsets[len(sources)]))
-            out[o, BYTES] = characters.address
-            buffers[o].append(characters)
+    for o, size in enumerate(text_sizes(out, len(sources)).tolist()):
+        if kinds[o] == TEXT:
+            characters[o] = allocate(size)
+            out[o, BYTES] = characters[o].address
     gather_text(tables, sources, wanted, out)
 
 
-def _owners(columns: Sequence[pa.Array | Views]) -> Iterator[pa.Buffer]:
-    """The buffers with the characters of text columns."""
-    for column in columns:
-        yield from column.owners if isinstance(column, Views) else characters_of(column)
+def _make_views(
+    count: int,
+    columns: Sequence[Columns],
+    wanted: Sequence[int],
+    kinds: Sequence[int],
+    out: Table,
+    space: pa.Buffer,
+    made: list[Any],
+) -> None:
+    """Makes the columns of kind VIEW, whose words are in `space`."""
+    for o, kind in enumerate(kinds):
+        if kind == VIEW:
+            # Not a slice of the buffer, which would be read-only.
+            places = np.frombuffer(space, np.int64, 2 * count, out[o, DATA] - space.address)
+            words = pa.py_buffer(places)
+            valid = pa.foreign_buffer(out[o, VALID], (count + 7) >> 3, space) if out[o, VALID] else None
+            owners = [buffer for source in columns for buffer in source.characters(wanted[o])]
+            made[o] = views_of(words, valid, owners)
+
+
+def _take_others(
+    columns: Sequence[Columns],
+    sources: Positions,
+    wanted: Sequence[int],
+    kinds: Sequence[int],
+    out: Table,
+    made: list[Any],
+) -> None:
+    """Makes the nested columns, and those of nothing but NULLs."""
+    for o, kind in enumerate(kinds):
+        if kind == NULLS:
+            made[o] = pa.nulls(len(sources))
+        elif kind == OTHER:
+            made[o] = _take_other([source[wanted[o]] for source in columns], sources)
+            if made[o].null_count:
+                out[o, VALID] = made[o].buffers()[0].address
 
 
 def _take_other(arrays: Sequence[pa.Array], sources: Positions) -> pa.Array:

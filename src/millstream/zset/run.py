@@ -26,24 +26,28 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.zset.cold import ColdStore, Mapped, RunFile
-from millstream.zset.columns import KIND, TEXT, Table, describe
+from millstream.zset.columns import KIND, TEXT, Table
 from millstream.zset.delta import Delta, Weights
+from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Hashes, Seeds, hash_described
 from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
 from millstream.zset.moving import gather_columns
-from millstream.zset.views import Views
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Columns and weights of a run. `columns` are arrays or, for texts that are no keys, views (views.py); `table`
-    describes them to kernels (columns.py). All of it is in `file` if there is one."""
+    """Columns and weights of a run. `columns` are arrays or, for texts that are no keys, views (views.py). All of
+    it is in `file` if there is one."""
 
     types: tuple[pa.DataType, ...]
-    columns: tuple[pa.Array | Views, ...]
-    table: Table
+    columns: Columns
     weights: Weights
     file: RunFile | None = field(default=None, kw_only=True)
+
+    @property
+    def table(self) -> Table:
+        """What kernels see of the columns."""
+        return self.columns.table
 
     @property
     def num_rows(self) -> int:
@@ -56,23 +60,22 @@ class Entries:
         return self._delta(pa.allocate_buffer)
 
     def _delta(self, allocate: Callable[[int], pa.Buffer]) -> Delta:
-        viewed = [i for i, column in enumerate(self.columns) if isinstance(column, Views)]
+        viewed = [i for i, view in enumerate(self.columns.viewed) if view]
         if not viewed:
-            return Delta(self.columns, self.weights, self.table)
+            return Delta(self.columns, self.weights)
         types = [self.types[i] for i in viewed]
         order = np.arange(self.num_rows)
-        texts, _ = gather_columns(types, order, self.table[None], [self.columns], viewed, allocate=allocate)
-        columns = list(self.columns)
-        for i, text in zip(viewed, texts, strict=True):
-            columns[i] = text
-        return Delta(tuple(columns), self.weights)
+        texts = gather_columns(types, order, self.table[None], [self.columns], viewed, allocate=allocate)
+        numbers = iter(range(len(self.columns), len(self.columns) + len(viewed)))
+        wanted = [next(numbers) if i in viewed else i for i in range(len(self.columns))]
+        return Delta((self.columns + texts).select(wanted), self.weights)
 
     @property
     def entry_bytes(self) -> int:
         """Bytes of memory of columns and weights, none if they are on disk. O(columns)."""
         if self.file is not None:
             return 0
-        return int(sum(column.nbytes for column in self.columns)) + 8 * self.num_rows
+        return self.columns.nbytes + 8 * self.num_rows
 
     def write(self, store: ColdStore, words: Mapping[str, npt.NDArray[Any]]) -> Mapped:
         """Columns, weights and other words of the entries on disk. Raises StoreError. O(bytes)."""
@@ -107,9 +110,8 @@ class Run(Entries):
     def store(self, store: ColdStore) -> Run:
         """The same run on disk. Raises StoreError. O(bytes)."""
         mapped = self.write(store, {"key_hash": self.key_hashes, "row_hash": self.row_hashes})
-        columns = mapped.columns
         weights, key_hashes, row_hashes = mapped.words.values()
-        run = Run(self.types, columns, describe(columns), weights, key_hashes, row_hashes, file=mapped.file)
+        run = Run(self.types, Columns(mapped.columns), weights, key_hashes, row_hashes, file=mapped.file)
         if "directory" in self.__dict__:
             run.__dict__["directory"] = self.directory
         return run
@@ -132,13 +134,14 @@ def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Ru
     """The same, with the key hash and the row hash of every entry of `delta`, in its order."""
     count = delta.num_rows
     table = delta.table
-    keys = hash_described([delta.columns[i] for i in key], table[list(key)], count, seeds.key)
+    chosen = delta.columns.select(key)
+    keys = hash_described(chosen, chosen.table, count, seeds.key)
     rows = hash_described(delta.columns, table, count, seeds.row)
     order, sorted_keys, sorted_rows, weights = sort_entries(keys, rows, delta.weights)
-    types = tuple(column.type for column in delta.columns)
+    types = tuple(delta.types)
     viewed = [kind == TEXT and i not in key for i, kind in enumerate(table[:, KIND].tolist())]
-    columns, table = gather_columns(types, order, table[None], [delta.columns], range(len(types)), viewed)
-    return Run(types, columns, table, weights, sorted_keys, sorted_rows), keys, rows
+    columns = gather_columns(types, order, table[None], [delta.columns], range(len(types)), viewed)
+    return Run(types, columns, weights, sorted_keys, sorted_rows), keys, rows
 
 
 def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
@@ -155,21 +158,18 @@ def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
     else:
         parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.weights), r.num_rows) for r in runs]
         sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
-    columns, table = gather_runs(runs, sources, store)
-    merged = Run(runs[0].types, columns, table, weights, keys, rows)
+    merged = Run(runs[0].types, gather_runs(runs, sources, store), weights, keys, rows)
     return merged if store is None or not merged.num_rows else merged.store(store)
 
 
-def gather_runs(
-    runs: Sequence[Entries], sources: npt.NDArray[np.int64], store: ColdStore | None
-) -> tuple[tuple[Any, ...], Table]:
-    """All columns at `sources` (kernels.py), and their table; for a run that goes to disk if a `store` is given.
+def gather_runs(runs: Sequence[Entries], sources: npt.NDArray[np.int64], store: ColdStore | None) -> Columns:
+    """All columns at `sources` (kernels.py); for a run that goes to disk if a `store` is given.
 
     Raises StoreError if there is no space. O(bytes)."""
     types = runs[0].types
     # A view of what is on disk would keep the whole file.
     every = [run.columns for run in runs]
-    viewed = [store is None and all(isinstance(c, Views) for c in parts) for parts in zip(*every, strict=True)]
+    viewed = [store is None and all(parts) for parts in zip(*(c.viewed for c in every), strict=True)]
     tables = np.array([run.table for run in runs])
     allocate = pa.allocate_buffer if store is None else store.allocate
     return gather_columns(types, sources, tables, every, range(len(types)), viewed, allocate)
@@ -180,18 +180,17 @@ def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
     if kept.all():
         return run
     positions = np.flatnonzero(kept)
-    columns, table, weights = take_entries(run, positions)
-    return Run(run.types, columns, table, weights, run.key_hashes[positions], run.row_hashes[positions])
+    columns, weights = take_entries(run, positions)
+    return Run(run.types, columns, weights, run.key_hashes[positions], run.row_hashes[positions])
 
 
-def take_entries(run: Entries, positions: npt.NDArray[np.int64]) -> tuple[tuple[Any, ...], Table, Weights]:
-    """Columns, table and weights of some entries, in memory. O(bytes)."""
+def take_entries(run: Entries, positions: npt.NDArray[np.int64]) -> tuple[Columns, Weights]:
+    """Columns and weights of some entries, in memory. O(bytes)."""
     # Through a delta, so that texts of the entries that go are not kept alive by views.
     delta = run.delta.take(positions)
-    viewed = [isinstance(column, Views) for column in run.columns]
-    order = np.arange(delta.num_rows)
-    columns, table = gather_columns(run.types, order, delta.table[None], [delta.columns], range(len(run.types)), viewed)
-    return columns, table, delta.weights
+    order, every = np.arange(delta.num_rows), range(len(run.types))
+    columns = gather_columns(run.types, order, delta.table[None], [delta.columns], every, run.columns.viewed)
+    return columns, delta.weights
 
 
 def _address(values: npt.NDArray[Any]) -> int:

@@ -41,8 +41,8 @@ class Dealt:
 
 def deal_out(delta: Delta, columns: Sequence[int], shards: int, seeds: Seeds) -> Dealt:
     """Deals the rows of `delta` out to so many shards by the values of `columns`. O(bytes of those columns)."""
-    chosen = [delta.columns[c] for c in columns]
-    hashes = hash_described(chosen, delta.table[list(columns)], delta.num_rows, seeds.key ^ _OTHER_SEED)
+    chosen = delta.columns.select(columns)
+    hashes = hash_described(chosen, chosen.table, delta.num_rows, seeds.key ^ _OTHER_SEED)
     return Dealt(delta, *deal(hashes, shards))
 
 
@@ -58,8 +58,8 @@ def gather_shard(sources: Sequence[Dealt], shard: int) -> Delta | None:
         return first if len(taken[0]) == first.num_rows else first.take(taken[0])
     places = np.concatenate([rows | (number << SOURCE_SHIFT) for number, rows in enumerate(taken)])
     tables = np.array([source.delta.table for source in present])
-    types = [column.type for column in first.columns]
+    types = first.types
     moved = [source.delta.columns for source in present]
-    columns, table = gather_columns(types, places, tables, moved, range(len(types)))
+    columns = gather_columns(types, places, tables, moved, range(len(types)))
     weights = np.concatenate([source.delta.weights[rows] for source, rows in zip(present, taken, strict=True)])
-    return Delta(columns, weights, table)
+    return Delta(columns, weights)

@@ -33,9 +33,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.zset.cold import ColdStore
-from millstream.zset.columns import KIND, OTHER, POSITION_MASK, SOURCE_SHIFT, TABLE_WIDTH, describe
+from millstream.zset.columns import KIND, OTHER, POSITION_MASK, SOURCE_SHIFT, TABLE_WIDTH
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
+from millstream.zset.gathered import Columns, describe
 from millstream.zset.hashing import Hashes, Seeds, hash_described, is_flat
 from millstream.zset.keeper import RunHolder
 from millstream.zset.moving import Positions, gather_columns
@@ -76,14 +77,14 @@ class Found:
     # Where the columns are among those of the runs; None: they are the same.
     places: Sequence[int] | None = None
 
-    def columns(self, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
+    def columns(self, wanted: Sequence[int]) -> Columns:
         """Those columns of the entries. O(bytes)."""
         types = [self.types[i] for i in wanted]
         if not self.runs:
-            return tuple(pa.nulls(0, data_type) for data_type in types)
+            return Columns([pa.nulls(0, data_type) for data_type in types])
         if self.places is not None:
             wanted = [self.places[i] for i in wanted]
-        return gather_columns(types, self.sources, self.tables, [run.columns for run in self.runs], wanted)[0]
+        return gather_columns(types, self.sources, self.tables, [run.columns for run in self.runs], wanted)
 
     def weights(self) -> Weights:
         """The weights of the entries."""

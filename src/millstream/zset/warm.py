@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from millstream.zset.columns import describe
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.equality import equal_values
+from millstream.zset.gathered import describe
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
 from millstream.zset.run import build_run, merge_runs

@@ -35,11 +35,11 @@ class GroupBatch:
     them). Slots are below `capacity`. `advanced` has the identities of shared state that this batch has been added to.
     """
 
-    columns: tuple[pa.Array, ...]
+    columns: Sequence[pa.Array]
     weights: Weights
     groups: Integers
     slots: Integers
-    keys: tuple[pa.Array, ...]
+    keys: Sequence[pa.Array]
     capacity: int
     hashes: tuple[Hashes, Hashes] | None = None
     advanced: set[int] = field(default_factory=set)

@@ -24,8 +24,9 @@ from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.kernels import order_in_groups
 from millstream.operators.windows.run_kernels import compact, merge_lines
 from millstream.zset.cold import ColdStore
-from millstream.zset.columns import KIND, TEXT, Table, describe
+from millstream.zset.columns import KIND, TEXT, Table
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Seeds, hash_described, hash_pairs
 from millstream.zset.keeper import RunHolder
 from millstream.zset.moving import gather_columns
@@ -55,7 +56,7 @@ class OrderedRun(Entries):
         """The same run on disk. Raises StoreError. O(bytes)."""
         mapped = self.write(store, {"line": self.lines})
         weights, lines = mapped.words.values()
-        return OrderedRun(self.types, mapped.columns, describe(mapped.columns), weights, lines, file=mapped.file)
+        return OrderedRun(self.types, Columns(mapped.columns), weights, lines, file=mapped.file)
 
     @property
     def index_line(self) -> tuple[int, int, int]:
@@ -71,11 +72,11 @@ class RunIndex:
     index: Integers
     width: int
 
-    def columns(self, sources: Integers, wanted: Sequence[int]) -> tuple[pa.Array, ...]:
+    def columns(self, sources: Integers, wanted: Sequence[int]) -> Columns:
         """The columns `wanted` of rows. O(bytes)."""
         types = [self.runs[0].types[i] for i in wanted]
         tables = np.array([run.table for run in self.runs])
-        return gather_columns(types, sources, tables, [run.columns for run in self.runs], wanted)[0]
+        return gather_columns(types, sources, tables, [run.columns for run in self.runs], wanted)
 
 
 class OrderedTrace(RunHolder[OrderedRun]):
@@ -97,10 +98,9 @@ class OrderedTrace(RunHolder[OrderedRun]):
     def build(self, delta: Delta) -> OrderedRun:
         """The delta as a run of this trace, consolidated. O(rows) for small partitions, else O(rows log rows)."""
         assert self._places is not None
-        table = describe(delta.columns)
-        partition = [delta.columns[p] for p in self._partition]
-        hashes = hash_pairs(partition, table[list(self._partition)], delta.num_rows, self._seeds)
-        return self.build_at([*hashes, *self._places(delta.columns)], delta, table)
+        partition = delta.columns.select(self._partition)
+        hashes = hash_pairs(partition, partition.table, delta.num_rows, self._seeds)
+        return self.build_at([*hashes, *self._places(delta.columns)], delta, delta.table)
 
     def build_at(self, words: Sequence[Words], delta: Delta, table: Table) -> OrderedRun:
         """The same, given the words of partitions and places, and the table of the columns."""
@@ -112,8 +112,8 @@ class OrderedTrace(RunHolder[OrderedRun]):
         positions, lines, weights = compact(lines, order_in_groups(buckets, 1 << bits, lines), delta.weights)
         viewed = (table[:, KIND] == TEXT).tolist()
         every = range(len(self._types))
-        columns, table = gather_columns(self._types, positions, table[None], [delta.columns], every, viewed)
-        return OrderedRun(self._types, columns, table, weights, lines)
+        columns = gather_columns(self._types, positions, table[None], [delta.columns], every, viewed)
+        return OrderedRun(self._types, columns, weights, lines)
 
     def insert(self, run: OrderedRun) -> None:
         """Adds a run that `build` has made."""
@@ -145,8 +145,8 @@ class OrderedTrace(RunHolder[OrderedRun]):
             wanted = np.flatnonzero(kept(run))
             if len(wanted) == run.num_rows:
                 return run
-            columns, table, weights = take_entries(run, wanted)
-            run = OrderedRun(run.types, columns, table, weights, run.lines[wanted])
+            columns, weights = take_entries(run, wanted)
+            run = OrderedRun(run.types, columns, weights, run.lines[wanted])
             return run if store is None or not run.num_rows else run.store(store)
 
         run = self.keeper.make(self.runs, swept)
@@ -170,8 +170,7 @@ def merge_ordered(runs: Sequence[OrderedRun], store: ColdStore | None) -> Ordere
     *others, merged = runs
     for run in reversed(others):
         sources, lines, weights = merge_lines(run.lines, run.weights, merged.lines, merged.weights)
-        columns, table = gather_runs((run, merged), sources, store)
-        merged = OrderedRun(run.types, columns, table, weights, lines)
+        merged = OrderedRun(run.types, gather_runs((run, merged), sources, store), weights, lines)
     return merged.store(store) if store is not None and others and merged.num_rows else merged
 
 

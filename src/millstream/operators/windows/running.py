@@ -50,9 +50,9 @@ from millstream.operators.windows.run_kernels import MATRIX, read_islands
 from millstream.operators.windows.running_calls import RunningCalls, running_calls
 from millstream.operators.windows.running_functions import Pieces, Running, State
 from millstream.plan.nodes import SortKey, WindowCall
-from millstream.zset.columns import describe
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
+from millstream.zset.gathered import describe
 from millstream.zset.hashing import Seeds
 
 # Rows from one checkpoint to the next, about: what is read for nothing, against the memory of checkpoints.
