@@ -27,6 +27,16 @@ def test_equal_subplans_of_different_views_share_operators_whatever_their_column
     assert kinds(circuit_of(*views)) == ["table", "table", "filter", "distinct"]
 
 
+def test_the_contents_of_materialized_views_are_entries_of_the_profile():
+    circuit = circuit_of(U, materialized=True, tables=(table("u", U_TYPES),))
+    circuit.step(changes((table("u", U_TYPES),), [ROW, ROW]))
+    *_, entry = circuit.profile()
+    assert (entry["kind"], entry["operator"].split(": ")[1], entry["inputs"]) == ("contents", "contents of v0", [0])
+    assert (entry["calls"], entry["rows_in"], entry["rows_out"], entry["state_rows"]) == (1, 2, 1, 1)
+    assert circuit.state_rows == sum(e["state_rows"] for e in circuit.profile()) >= 1
+    assert circuit.state_bytes == sum(e["state_bytes"] for e in circuit.profile()) >= entry["state_bytes"] > 0
+
+
 def test_a_scan_of_a_view_reads_its_output():
     first = View("a", U.schema, Distinct(U.schema, U), local=True)
     second = View("b", U.schema, Filter(U.schema, Scan(U.schema, "a"), POSITIVE))

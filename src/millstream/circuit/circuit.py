@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -87,12 +87,19 @@ class StepResult:
 
 @dataclass(slots=True)
 class NodeStats:
-    """Counters of one node since the start."""
+    """Counters of one node, or of what is kept behind it, since the start."""
 
     calls: int = 0
     seconds: float = 0.0
     rows_in: int = 0
     rows_out: int = 0
+
+    def add(self, start: float, rows_in: int, rows_out: int) -> None:
+        """Counts a call that began at `start` (perf_counter) and ends now."""
+        self.calls += 1
+        self.seconds += time.perf_counter() - start
+        self.rows_in += rows_in
+        self.rows_out += rows_out
 
 
 def _contents(schema: Schema, seeds: Seeds) -> Trace:
@@ -145,6 +152,8 @@ class Circuit:
         }
         if program.keeps_errors:
             self._materialized[ERROR_VIEW] = _contents(ERROR_VIEW_SCHEMA, self.seeds)
+        self._kept_stats = {("final", name): NodeStats() for name in self._final}
+        self._kept_stats.update({("contents", name): NodeStats() for name in self._materialized})
         self._kept_tables = [table.name for table in program.tables if table.queryable]
         self._outputs = [ERROR_VIEW] if ERROR_VIEW in self._graph.relations else []
         self._outputs += [table.name for table in program.tables]
@@ -191,7 +200,7 @@ class Circuit:
                 if delta is not None and delta.num_rows:
                     deltas[number] = delta
                     rows_out = delta.num_rows
-                self._count(number, start, sum(d.num_rows for d in inputs if d is not None), rows_out)
+                self._stats[number].add(start, sum(d.num_rows for d in inputs if d is not None), rows_out)
         self._started = True
         for index in self._indexes:
             index.end_step()
@@ -220,23 +229,20 @@ class Circuit:
 
     def _let_out(self, deltas: Sequence[Change | None], waterlines: RunningWaterlines) -> dict[str, Delta | None]:
         """The output changes of views of which only what is final is let out."""
-        return {
-            name: rows.advance(whole(deltas[self._graph.relations[name]]), waterlines.code(bound))
-            for name, (rows, bound) in self._final.items()
-        }
+        final = {}
+        for name, (rows, bound) in self._final.items():
+            start = time.perf_counter()
+            delta = whole(deltas[self._graph.relations[name]])
+            out = final[name] = rows.advance(delta, waterlines.code(bound))
+            sizes = [0 if change is None else change.num_rows for change in (delta, out)]
+            self._kept_stats["final", name].add(start, *sizes)
+        return final
 
     def _load(self, name: str, table: TableInput, batches: Sequence[ChangeBatch], count: int) -> Delta | None:
         start = time.perf_counter()
         delta = table.change(batches)
-        self._count(self._graph.relations[name], start, count, delta.num_rows)
+        self._stats[self._graph.relations[name]].add(start, count, delta.num_rows)
         return delta if delta.num_rows else None
-
-    def _count(self, number: int, start: float, rows_in: int, rows_out: int) -> None:
-        stats = self._stats[number]
-        stats.calls += 1
-        stats.seconds += time.perf_counter() - start
-        stats.rows_in += rows_in
-        stats.rows_out += rows_out
 
     def _collect(self, deltas: Sequence[Change | None], final: Mapping[str, Delta | None]) -> RelationDeltas:
         raw: dict[str, Change] = {}
@@ -249,7 +255,9 @@ class Circuit:
             delta = whole(final[name] if name in final else deltas[self._graph.relations[name]])
             if delta is not None:
                 # Building a run consolidates: the view's readers need not do it again.
+                start = time.perf_counter()
                 consolidated = trace.insert(delta)
+                self._kept_stats["contents", name].add(start, delta.num_rows, consolidated.num_rows)
                 if name in raw:
                     done[name] = consolidated
         return RelationDeltas(raw, done, self.seeds, self.workers)
@@ -272,20 +280,17 @@ class Circuit:
     @property
     def state_rows(self) -> int:
         """Entries kept in all tables, operators and materialized views."""
-        kept = sum(trace.num_rows for trace in self._materialized.values())
-        kept += sum(rows.state_rows for rows, _ in self._final.values())
-        return kept + sum(entry["state_rows"] for entry in self.profile())
+        return sum(entry["state_rows"] for entry in self.profile())
 
     @property
     def state_bytes(self) -> int:
         """Bytes of memory of the same."""
-        kept = sum(trace.nbytes for trace in self._materialized.values())
-        kept += sum(rows.state_bytes for rows, _ in self._final.values())
-        return kept + sum(entry["state_bytes"] for entry in self.profile())
+        return sum(entry["state_bytes"] for entry in self.profile())
 
     def profile(self) -> list[dict[str, Any]]:
         """One entry per node: operator, kind, inputs, calls, seconds, rows_in, rows_out, state_rows, state_bytes,
-        workers: how many share its state, and indexes: the nodes whose state it reads, which counts there."""
+        workers: how many share its state, and indexes: the nodes whose state it reads, which counts there. After the
+        nodes one entry for the contents of each materialized view, and for what each `emit_final` view withholds."""
         keepers = {id(index): self._graph.relations[name] for name, index in self._graph.indexes.items()}
         for number, node in enumerate(self._graph.nodes):
             if isinstance(node.operator, IndexOperator):
@@ -299,14 +304,25 @@ class Circuit:
                     "operator": f"{number}: {node.label}",
                     "kind": "table" if node.operator is None else node.operator.kind,
                     "inputs": list(node.inputs),
-                    "calls": stats.calls,
-                    "seconds": stats.seconds,
-                    "rows_in": stats.rows_in,
-                    "rows_out": stats.rows_out,
+                    **asdict(stats),
                     "state_rows": state.state_rows,
                     "state_bytes": state.state_bytes,
                     "workers": state.replicas if isinstance(state, ShardedOperator) else 1,
                     "indexes": [keepers[id(index)] for index in read],
+                }
+            )
+        for (kind, name), stats in self._kept_stats.items():
+            kept = self._materialized[name] if kind == "contents" else self._final[name][0]
+            entries.append(
+                {
+                    "operator": f"{len(entries)}: {kind} of {name}",
+                    "kind": kind,
+                    "inputs": [self._graph.relations[name]],
+                    **asdict(stats),
+                    "state_rows": kept.num_rows if isinstance(kept, Trace) else kept.state_rows,
+                    "state_bytes": kept.nbytes if isinstance(kept, Trace) else kept.state_bytes,
+                    "workers": 1,
+                    "indexes": [],
                 }
             )
         return entries

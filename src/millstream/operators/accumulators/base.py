@@ -61,8 +61,7 @@ class GroupBatch:
     def _mask(self, filter_column: int | None, arguments: Sequence[int]) -> Weights:
         mask: Mask | None = None
         if filter_column is not None:
-            column = self.columns[filter_column]
-            mask = np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False))
+            mask = fixed_values(self.columns[filter_column])
         for argument in arguments:
             valid = validity(self.columns[argument])
             if valid is not None:
