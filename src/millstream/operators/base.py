@@ -20,19 +20,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import EvaluationContext
-from millstream.zset.columns import SOURCE_SHIFT
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
-from millstream.zset.moving import gather_columns
+from millstream.zset.moving import concat_columns
 
 Inputs = Sequence[Delta | None]
-# Up to so many rows are concatenated row by row: what copying whole columns costs besides does not pay.
-_FEW_ROWS = 4096
 Result = TypeVar("Result")
 
 
@@ -76,14 +72,8 @@ def concat_deltas(deltas: Sequence[Delta]) -> Delta:
     """All entries of one or more deltas with the same column types, in order."""
     if len(deltas) == 1:
         return deltas[0]
-    weights = np.concatenate([d.weights for d in deltas])
-    if len(weights) <= _FEW_ROWS:
-        # One call of a kernel, and no arrays, for all columns.
-        places = np.concatenate([np.arange(d.num_rows) | (i << SOURCE_SHIFT) for i, d in enumerate(deltas)])
-        tables = np.array([d.table for d in deltas])
-        types = deltas[0].types
-        return Delta(gather_columns(types, places, tables, [d.columns for d in deltas], range(len(types))), weights)
-    return Delta([pa.concat_arrays(parts) for parts in zip(*(d.columns for d in deltas), strict=True)], weights)
+    columns = concat_columns([d.columns for d in deltas], [d.num_rows for d in deltas])
+    return Delta(columns, np.concatenate([d.weights for d in deltas]))
 
 
 def merge_parts(parts: Sequence[Delta | None]) -> Delta | None:

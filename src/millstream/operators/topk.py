@@ -41,6 +41,7 @@ from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.gathered import Columns, describe
 from millstream.zset.hashing import Hashes, Seeds, hash_columns, hash_described
+from millstream.zset.moving import concat_columns, take_columns
 from millstream.zset.trace import Found, Trace
 
 
@@ -82,7 +83,7 @@ class _Pool:
         columns = found.columns(wanted)
         if count == len(chosen):
             return columns
-        return Columns(pa.concat_arrays(pair) for pair in zip(columns, others, strict=True))
+        return concat_columns((columns, others), (count, len(chosen) - count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,13 @@ class TopKOperator(Operator):
             delta, key_hashes, hashes = self._all.insert_identified(delta)
         if not delta.num_rows:
             return None
-        columns = [delta.columns[p] for p in self._partition]
+        columns = delta.columns.select(self._partition)
         second = hash_described(columns, describe(columns), delta.num_rows, self._seeds.row)
         touched = self._index.touch_hashed((key_hashes, second))
         self._sizes = grown(self._sizes, self._index.capacity)
         self._partial = grown(self._partial, self._index.capacity)
         self._sizes[touched.slots] += sum_weights(touched.groups, delta.weights, touched.count)
-        positions = pa.array(touched.first)
-        partitions = [column.take(positions) for column in columns]
+        partitions = take_columns(columns, touched.first)
         result = self._update(delta, hashes, touched, key_hashes[touched.first], partitions)
         gone = (self._sizes[touched.slots] == 0) & ~self._partial[touched.slots]
         self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
@@ -217,14 +217,13 @@ class TopKOperator(Operator):
         old_hashes = heads.row_hashes()
         if self._all is not None:
             old_hashes = fixed_values(heads.columns((len(self._narrow),))[0])
-        new_keys = tuple(delta.columns[key.column] for key in self._keys)
+        new_keys = delta.columns.select([key.column for key in self._keys])
         rows = self._within_boundaries(old_keys, new_keys, groups, heads.probe_index, partial)
         if len(rows) < delta.num_rows:
-            positions = pa.array(rows)
-            new_keys = tuple(column.take(positions) for column in new_keys)
+            new_keys = take_columns(new_keys, rows)
             hashes, groups = hashes[rows], groups[rows]
         return _Pool(
-            Columns(pa.concat_arrays(pair) for pair in zip(old_keys, new_keys, strict=True)),
+            concat_columns((old_keys, new_keys), (len(old_hashes), len(hashes))),
             np.concatenate((old_hashes, hashes)),
             np.concatenate((heads.probe_index, groups)),
             heads,
@@ -270,8 +269,7 @@ class TopKOperator(Operator):
     ) -> tuple[Delta, Delta]:
         """The result and the heads of whole partitions, from the trace of all rows."""
         assert self._all is not None
-        positions = pa.array(wanted)
-        chosen = [column.take(positions) for column in partitions]
+        chosen = take_columns(partitions, wanted)
         found = self._all.find(chosen, len(wanted), key_hashes=key_hashes[wanted])
         keys = found.columns([key.column for key in self._keys])
         nothing = Delta.empty(self._all.types)
@@ -358,14 +356,11 @@ class TopKOperator(Operator):
         if self._all is None:
             return self._entries(pool, ordered.rows, weights)
         kept = weights.nonzero()[0]
-        rows = pa.array(ordered.rows[kept])
-        owners = pa.array(ordered.partitions[kept])
-        values = {p: column.take(owners) for p, column in zip(self._partition, partitions, strict=True)}
-        for key, column in zip(self._keys, pool.keys, strict=True):
-            if key.column not in values:
-                values[key.column] = column.take(rows)
-        hashes = pa.array(pool.hashes[ordered.rows[kept]])
-        return Delta((*(values[c] for c in self._narrow), hashes), weights[kept])
+        rows = ordered.rows[kept]
+        values = take_columns(partitions, ordered.partitions[kept]) + take_columns(pool.keys, rows)
+        numbers = [*self._partition, *(key.column for key in self._keys)]
+        narrow = values.select([numbers.index(column) for column in self._narrow])
+        return Delta(narrow + [pa.array(pool.hashes[rows])], weights[kept])
 
     def discard(self, floors: Floors) -> None:
         """`floors`: those of some partition columns, and if `ordered`, last, that of the first order key."""

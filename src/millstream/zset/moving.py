@@ -35,6 +35,8 @@ from millstream.zset.views import views_of
 Positions = npt.NDArray[np.int64]
 
 _NO_FLAGS = np.zeros(0, np.bool_)
+# Up to so many rows are concatenated row by row: what copying whole columns costs besides does not pay.
+_FEW_ROWS = 4096
 
 
 def gather_columns(
@@ -78,6 +80,17 @@ def take_columns(columns: Sequence[pa.Array], positions: Positions) -> Columns:
         positions = positions.copy()
     columns = Columns.of(columns)
     return gather_columns(columns.types, positions, columns.table[None], [columns], range(len(columns)))
+
+
+def concat_columns(parts: Sequence[Sequence[pa.Array]], counts: Sequence[int]) -> Columns:
+    """The columns of parts that have so many rows each, one part after the other. O(bytes)."""
+    if sum(counts) > _FEW_ROWS:
+        return Columns([pa.concat_arrays(pieces) for pieces in zip(*parts, strict=True)])
+    # One call of a kernel, and no arrays, for all columns.
+    places = np.concatenate([np.arange(count) | (i << SOURCE_SHIFT) for i, count in enumerate(counts)])
+    columns = [Columns.of(part) for part in parts]
+    types = columns[0].types
+    return gather_columns(types, places, np.array([c.table for c in columns]), columns, range(len(types)))
 
 
 @lru_cache(maxsize=1024)

@@ -29,6 +29,7 @@ from millstream.operators.slots import grown
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
+from millstream.zset.moving import take_columns
 from millstream.zset.trace import Trace
 
 
@@ -55,7 +56,7 @@ class Candidates:
         """The weights of the rows that take part."""
         return batch.masked_weights(self._filter, self._required)
 
-    def values(self, batch: GroupBatch) -> tuple[pa.Array, ...]:
+    def values(self, batch: GroupBatch) -> Sequence[pa.Array]:
         """The argument columns."""
         return tuple(batch.columns[a] for a in self.arguments)
 
@@ -70,8 +71,7 @@ class Candidates:
             return
         values = self.values(batch)
         if len(rows) < len(weights):
-            positions = pa.array(rows)
-            values = tuple(column.take(positions) for column in values)
+            values = take_columns(values, rows)
         slots = pa.array(batch.slots[batch.groups[rows]])
         self._trace.insert(Delta((slots, *values), weights[rows]))
 
