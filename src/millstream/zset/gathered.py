@@ -52,8 +52,8 @@ class Gathered:
     def _make(self, i: int) -> pa.Array:
         kind, width, data, valid, _, _ = self.table[i].tolist()
         count = self.num_rows
-        validity = pa.foreign_buffer(valid, (count + 7) >> 3, self.space) if valid else None
-        buffers = [validity, pa.foreign_buffer(data, _size(kind, width, count), self.space)]
+        buffers = [piece_of(self.space, valid, (count + 7) >> 3) if valid else None]
+        buffers.append(piece_of(self.space, data, _size(kind, width, count)))
         if kind == TEXT:
             buffers.append(self.characters[i])
         return pa.Array.from_buffers(self.types[i], count, buffers, -1 if valid else 0)
@@ -66,6 +66,12 @@ class Gathered:
         kind, width, _, valid, _, _ = self.table[i].tolist()
         total = _size(kind, width, self.num_rows) + (((self.num_rows + 7) >> 3) if valid else 0)
         return total + (self.characters[i].size if kind == TEXT else 0)
+
+
+def piece_of(space: pa.Buffer, address: int, size: int) -> pa.Buffer:
+    """The bytes at `address` in `space`. Not a slice of it: that would be read-only, and kernels are not compiled for
+    arrays that are."""
+    return pa.py_buffer(np.frombuffer(space, np.uint8, size, address - space.address))
 
 
 def _size(kind: int, width: int, count: int) -> int:

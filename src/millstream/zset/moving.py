@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from millstream.zset.columns import (
     BYTES,
-    DATA,
     KIND,
     NULLS,
     OTHER,
@@ -29,8 +28,8 @@ from millstream.zset.columns import (
     Table,
 )
 from millstream.zset.gather_kernels import gather, gather_text, lay_out, text_sizes
-from millstream.zset.gathered import Columns, Gathered
-from millstream.zset.views import views_of
+from millstream.zset.gathered import Columns, Gathered, piece_of
+from millstream.zset.views import VIEW_BYTES, views_of
 
 Positions = npt.NDArray[np.int64]
 
@@ -127,10 +126,9 @@ def _make_views(
     """Makes the columns of kind VIEW, whose words are in `space`."""
     for o, kind in enumerate(kinds):
         if kind == VIEW:
-            # Not a slice of the buffer, which would be read-only.
-            places = np.frombuffer(space, np.int64, 2 * count, out[o, DATA] - space.address)
-            words = pa.py_buffer(places)
-            valid = pa.foreign_buffer(out[o, VALID], (count + 7) >> 3, space) if out[o, VALID] else None
+            _, _, data, bitmap, _, _ = out[o].tolist()
+            words = piece_of(space, data, count * VIEW_BYTES)
+            valid = piece_of(space, bitmap, (count + 7) >> 3) if bitmap else None
             owners = [buffer for source in columns for buffer in source.characters(wanted[o])]
             made[o] = views_of(words, valid, owners)
 
