@@ -72,5 +72,6 @@ def test_parts_follow_each_other(many: int) -> None:
 
 
 def test_a_delta_outlives_what_it_was_taken_from() -> None:
-    chosen = Delta.inserts([pa.array(range(100_000)), pa.array(["x" * 50] * 100_000, pa.large_string())]).take(np.arange(5)).select([1])
+    texts = pa.array(["x" * 50] * 100_000, pa.large_string())
+    chosen = Delta.inserts([pa.array(range(100_000)), texts]).take(np.arange(5)).select([1])
     assert lists(chosen.columns) == [["x" * 50] * 5]
