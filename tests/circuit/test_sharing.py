@@ -99,7 +99,7 @@ def test_nothing_of_a_step_is_held_after_it():
     circuit = Circuit(program)
     circuit.step(Stream(program, 4).changes(10))
     assert circuit._indexes
-    assert all(index._before is None and index.key_hashes(0) is None for index in circuit._indexes)
+    assert all(index.before is None and index.key_hashes(0) is None for index in circuit._indexes)
 
 
 BOUNDED = {

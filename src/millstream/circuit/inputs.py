@@ -38,6 +38,7 @@ from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Seeds
+from millstream.zset.moving import take_columns
 from millstream.zset.trace import Trace, TraceSnapshot
 
 
@@ -204,14 +205,13 @@ class TableInput:
     def _upsert(self, batches: Sequence[ChangeBatch]) -> Delta:
         rows = concat_deltas([Delta(batch.columns, _operations(batch).astype(np.int64)) for batch in batches])
         operations = rows.weights
-        keys = tuple(rows.columns[k] for k in self._key)
+        keys = rows.columns.select(self._key)
         touched = SlotIndex(self._seeds).touch(keys, rows.num_rows)
         # The last INSERT or DELETE of each key, -1 for none: in an assignment with repeated indices the last one wins.
         base = np.full(touched.count, -1, np.int64)
         whole = np.flatnonzero(operations != Operation.UPDATE)
         base[touched.groups[whole]] = whole
-        first = pa.array(touched.first)
-        old, old_row = self._old_rows(tuple(key.take(first) for key in keys), touched.count)
+        old, old_row = self._old_rows(take_columns(keys, touched.first), touched.count)
         if len(whole) == rows.num_rows:
             new = rows.take(base[operations[base] == Operation.INSERT]).columns
         else:

@@ -38,42 +38,30 @@ def without_nulls(columns: Columns, null_safe: Sequence[bool]) -> Mask | None:
 
 
 class Index:
-    """A trace, and what it was before the step. `remembers`: a reader asks for that."""
+    """A trace, and `before`, what it was before the step (None: it has not changed). `remembers`: a reader asks for
+    that."""
 
     def __init__(self, types: Sequence[pa.DataType], key: Sequence[int], seeds: Seeds) -> None:
         self.trace = Trace(types, key, seeds)
         self.remembers = False
-        self._before: Described | None = None
+        self.before: Described | None = None
         self._key_hashes: Hashes | None = None
 
     def advance(self, delta: Delta) -> Delta:
         """Adds the change of this step, the only one; gives it back consolidated. Cost as of Trace.insert."""
         if self.remembers:
-            self._before = self.trace.described()
+            self.before = self.trace.described()
         consolidated, self._key_hashes, _ = self.trace.insert_identified(delta)
         return consolidated
 
     def end_step(self) -> None:
         """Forgets what was before."""
-        self._before = self._key_hashes = None
+        self.before = self._key_hashes = None
 
     def key_hashes(self, num_rows: int) -> Hashes | None:
         """Those of the rows of this step's change, if these are so many: no two rows were equal then."""
         hashes = self._key_hashes
         return hashes if hashes is not None and len(hashes) == num_rows else None
-
-    def find(
-        self,
-        before: bool,
-        keys: Sequence[pa.Array],
-        num_rows: int,
-        null_safe: Sequence[bool] | None,
-        hashes: Hashes | None,
-    ) -> Found:
-        """As Trace.find, in what is there now or was before the step."""
-        if before and self._before is not None:
-            return self.trace.find_before(self._before, keys, num_rows, null_safe=null_safe, key_hashes=hashes)
-        return self.trace.find(keys, num_rows, null_safe=null_safe, key_hashes=hashes)
 
 
 class IndexReader:
@@ -102,7 +90,11 @@ class IndexReader:
         key_hashes: Hashes | None = None,
     ) -> Found:
         """As Trace.find."""
-        return self.index.find(self._before, key_columns, num_rows, null_safe, key_hashes).select(self._places)
+        earlier = self.index.before if self._before else None
+        found = self.index.trace.find(
+            key_columns, num_rows, null_safe=null_safe, key_hashes=key_hashes, earlier=earlier
+        )
+        return found.select(self._places)
 
     def probe(
         self, key_columns: Sequence[pa.Array], num_rows: int, *, null_safe: Sequence[bool] | None = None

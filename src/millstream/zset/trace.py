@@ -249,50 +249,20 @@ class Trace(RunHolder[Run]):
         *,
         null_safe: Sequence[bool] | None = None,
         key_hashes: Hashes | None = None,
+        earlier: Described | None = None,
     ) -> Found:
         """Where the entries are whose key columns equal a probe row's, for every probe row.
 
         `key_columns` are `num_rows` long and of the key columns' types. A NULL matches a NULL in key columns i
         where `null_safe[i]` (None: in all). `key_hashes` saves hashing when the caller has
-        `hash_columns(key_columns, num_rows, seeds.key)`. O(num_rows x runs + matches).
+        `hash_columns(key_columns, num_rows, seeds.key)`. `earlier`: asked is what the trace was when it was described
+        so. O(num_rows x runs + matches).
         """
         if num_rows and self.runs:
             self.settle()
+            # A probe of what was before pays for the merges of those to come.
             self._charge(num_rows)
-        return self._find(self.described(), key_columns, num_rows, null_safe, key_hashes)
-
-    def find_before(
-        self,
-        earlier: Described,
-        key_columns: Sequence[pa.Array],
-        num_rows: int,
-        *,
-        null_safe: Sequence[bool] | None = None,
-        key_hashes: Hashes | None = None,
-    ) -> Found:
-        """The same in what the trace was when it was described so."""
-        if num_rows and self.runs:
-            self.settle()
-            # The probe pays for the merges of those to come.
-            self._charge(num_rows)
-        return self._find(earlier, key_columns, num_rows, null_safe, key_hashes)
-
-    def described(self) -> Described:
-        """The present contents, which never change. O(runs) after a change."""
-        index = self._index
-        if index is None and self.runs:
-            index = self._describe_runs()
-        return self.runs, self._tables, _NO_INDEX if index is None else index
-
-    def _find(
-        self,
-        described: Described,
-        key_columns: Sequence[pa.Array],
-        num_rows: int,
-        null_safe: Sequence[bool] | None,
-        key_hashes: Hashes | None,
-    ) -> Found:
-        runs, tables, index = described
+        runs, tables, index = self.described() if earlier is None else earlier
         if not num_rows or not runs:
             nothing = np.empty(0, np.int64)
             return Found(self.types, nothing, nothing, (), tables, _NO_INDEX)
@@ -306,6 +276,13 @@ class Trace(RunHolder[Run]):
                 same = self._same_nested(runs, i, key_columns[i], matched, sources)
                 matched, sources = matched[same], sources[same]
         return Found(self.types, matched, sources, runs, tables, index)
+
+    def described(self) -> Described:
+        """The present contents, which never change. O(runs) after a change."""
+        index = self._index
+        if index is None and self.runs:
+            index = self._describe_runs()
+        return self.runs, self._tables, _NO_INDEX if index is None else index
 
     def rows(self, key_hashes: Hashes, row_hashes: Hashes) -> Found:
         """Where the rows with these hashes are, one place for each, which must exist. O(rows x runs)."""

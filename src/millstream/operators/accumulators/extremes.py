@@ -29,7 +29,7 @@ from millstream.operators.slots import grown
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
-from millstream.zset.moving import take_columns
+from millstream.zset.moving import concat_columns, take_columns
 from millstream.zset.trace import Trace
 
 
@@ -280,7 +280,7 @@ class ValueExtreme(Accumulator):
         before, holders = self._present(batch)
         weights = self._candidates.weights(batch)
         rows = np.flatnonzero(weights)
-        pool = self._join_pools(holders, tuple(c.take(pa.array(rows)) for c in self._candidates.values(batch)))
+        pool = self._join_pools(holders, take_columns(self._candidates.values(batch), rows))
         start = holders.num_rows
         codes = self._codes(pool)
         winner = np.where(before >= 0, codes[np.maximum(before, 0)], 0) if len(codes) else np.zeros(count, np.uint64)
@@ -305,10 +305,10 @@ class ValueExtreme(Accumulator):
         return row_codes(columns, len(columns[0]), self._variants) ^ self._flip
 
     @staticmethod
-    def _join_pools(first: Delta, second: Sequence[pa.Array]) -> tuple[pa.Array, ...]:
+    def _join_pools(first: Delta, second: Sequence[pa.Array]) -> Sequence[pa.Array]:
         if not first.num_rows:
-            return tuple(second)
-        return tuple(pa.concat_arrays(pair) for pair in zip(first.columns, second, strict=True))
+            return second
+        return concat_columns((first.columns, second), (first.num_rows, len(second[0])))
 
     def _present(self, batch: GroupBatch) -> tuple[Integers, Delta]:
         """Each touched group's position among the present winners, -1 for none, and these winners' values."""
@@ -333,10 +333,10 @@ class ValueExtreme(Accumulator):
     ) -> None:
         gone = np.flatnonzero(changed & (before >= 0))
         new = np.flatnonzero(changed & (after >= 0))
-        positions = pa.array(np.concatenate((before[gone], after[new])))
+        positions = np.concatenate((before[gone], after[new]))
         owners = pa.array(np.concatenate((slots[gone], slots[new])))
         weights = np.repeat(np.array([-1, 1]), (len(gone), len(new)))
-        self._winners.insert(Delta((owners, *(c.take(positions) for c in pool)), weights))
+        self._winners.insert(Delta([owners] + take_columns(pool, positions), weights))
         self._held[slots] = after >= 0
 
     def vacant(self, slots: Integers) -> Mask:

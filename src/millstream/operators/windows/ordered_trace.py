@@ -24,7 +24,7 @@ from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.kernels import order_in_groups
 from millstream.operators.windows.run_kernels import compact, merge_lines
 from millstream.zset.cold import ColdStore
-from millstream.zset.columns import KIND, TEXT, Table
+from millstream.zset.columns import KIND, TEXT
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Seeds, hash_described, hash_pairs
@@ -100,11 +100,11 @@ class OrderedTrace(RunHolder[OrderedRun]):
         assert self._places is not None
         partition = delta.columns.select(self._partition)
         hashes = hash_pairs(partition, partition.table, delta.num_rows, self._seeds)
-        return self.build_at([*hashes, *self._places(delta.columns)], delta, delta.table)
+        return self.build_at([*hashes, *self._places(delta.columns)], delta)
 
-    def build_at(self, words: Sequence[Words], delta: Delta, table: Table) -> OrderedRun:
-        """The same, given the words of partitions and places, and the table of the columns."""
-        count = delta.num_rows
+    def build_at(self, words: Sequence[Words], delta: Delta) -> OrderedRun:
+        """The same, given the words of partitions and places."""
+        count, table = delta.num_rows, delta.table
         lines = np.stack([*words, hash_described(delta.columns, table, count, self._seeds.row)], axis=1)
         # The top bits of the hashes cut them into buckets of one or two, more where partitions have many rows.
         bits = max(count.bit_length() - 1, 1)

@@ -52,7 +52,6 @@ from millstream.operators.windows.running_functions import Pieces, Running, Stat
 from millstream.plan.nodes import SortKey, WindowCall
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.equality import equal_values
-from millstream.zset.gathered import describe
 from millstream.zset.hashing import Seeds
 
 # Rows from one checkpoint to the next, about: what is read for nothing, against the memory of checkpoints.
@@ -272,7 +271,7 @@ class RunningRows:
             parts.insert(0, Delta(old, np.full(len(gone), -1, np.int64)))
         change = concat_deltas(parts)
         words = [np.ascontiguousarray(word) for word in lines.T[:-1]]
-        made = self._checkpoints.build_at(words, change, describe(change.columns))
+        made = self._checkpoints.build_at(words, change)
         if made.num_rows:
             self._checkpoints.insert(made)
 
