@@ -18,7 +18,7 @@ ROWS = 300
 TEXT = pa.large_string()
 
 
-def texts(rng: random.Random, letters: str = "ab/é€😀", longest: int = 8) -> list[str | None]:
+def texts(rng: random.Random, letters: str = "ab/é€😀", longest: int = 24) -> list[str | None]:
     made = ["".join(rng.choices(letters, k=rng.randrange(longest))) for _ in range(ROWS)]
     return [None if rng.random() < 0.1 else text for text in made]
 

@@ -9,7 +9,7 @@ import pytest
 from millstream.zset.gathered import describe
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import DEFAULT_SEEDS, extend_pairs, hash_columns, hash_pairs
-from millstream.zset.kernels import are_distinct, build_directory, merge_entries, merge_many, sort_entries
+from millstream.zset.kernels import build_directory, find_repeated, merge_entries, merge_many, sort_entries
 from millstream.zset.probe_kernels import find_ranges
 from tests.zset import reference
 
@@ -104,12 +104,13 @@ def test_directory_agrees_with_searchsorted(shape: tuple[int, int, int]) -> None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_distinct_hashes_are_told_from_others(shape: tuple[int, int, int]) -> None:
+def test_repeated_hashes_are_found(shape: tuple[int, int, int]) -> None:
     keys = entries(shape, 6)[0]
-    assert are_distinct(keys) == (len(np.unique(keys)) == len(keys))
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    np.testing.assert_array_equal(find_repeated(keys), np.flatnonzero(counts[inverse] > 1))
     distinct = np.unique(entries((3000, 1 << 60, 1), 7)[0])
-    assert are_distinct(distinct)
-    assert not are_distinct(np.append(distinct, distinct[:1]))
+    assert len(find_repeated(distinct)) == 0
+    assert find_repeated(np.append(distinct, distinct[:1])).tolist() == [0, len(distinct)]
 
 
 def test_hashing_agrees_with_arithmetic_on_python_integers() -> None:

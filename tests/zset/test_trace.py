@@ -303,6 +303,19 @@ def test_consolidating_keeps_contents_and_leaves_each_row_once(
     assert consolidate(result, DEFAULT_SEEDS) is result
 
 
+def test_only_rows_with_equal_numbers_are_compared_by_their_texts() -> None:
+    numbers = [*range(100), 7, 7, 8, 9]
+    texts = [*(f"text {i}" for i in range(100)), "text 7", "other", "text 8", None]
+    weights = np.ones(104, np.int64)
+    weights[102] = -1
+    delta = Delta((pa.array(numbers), pa.array(texts, pa.large_string())), weights)
+    result = consolidate(delta, DEFAULT_SEEDS)
+    assert contents(result) == contents(delta)
+    assert result.num_rows == len(contents(delta)) == 101
+    different = delta.take(np.array([*range(100), 101, 103]))
+    assert consolidate(different, DEFAULT_SEEDS) is different
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_taking_entries_agrees_with_arrow(data: st.DataObject) -> None:
@@ -417,7 +430,7 @@ def _kernels() -> list[Any]:
     return [
         gather_kernels.gather, gather_kernels.gather_text, gather_kernels.lay_out,
         gather_kernels.text_sizes, hash_kernels.hash_table, hash_kernels.fold_lists,
-        hash_kernels.fold_maps, hash_kernels.hash_table_twice, hash_kernels.extend_hashes, kernels.are_distinct,
+        hash_kernels.fold_maps, hash_kernels.hash_table_twice, hash_kernels.extend_hashes, kernels.find_repeated,
         kernels.sort_entries, kernels.merge_entries, kernels.merge_many,
         kernels.build_directory, probe_kernels.probe_runs, probe_kernels.gather_words, probe_kernels.find_rows,
         view_kernels.total_length, view_kernels.copy_views,

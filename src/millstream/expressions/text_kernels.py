@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from millstream.expressions.rows import all_ascii
 from millstream.expressions.vectors import both_valid, valid_of, validity_buffer
-from millstream.zset.words import copy, kernel
+from millstream.zset.words import copy, find_byte, kernel
 
 Int64s = npt.NDArray[np.int64]
 #: A count of characters that no text has.
@@ -93,6 +93,7 @@ def _count_parts(data: Any, at: Any, end: Any, separator: Any) -> Any:
 def _find_parts(data: Any, offsets: Any, separator: Any, numbers: Any, starts: Any, lengths: Any) -> None:
     """Where part numbers[row] of each text is; length -1 where there is none. The separator is not empty."""
     width, first = len(separator), separator[0]
+    base = data.ctypes.data
     for row in range(len(starts)):
         at, end, number = offsets[row], offsets[row + 1], numbers[row]
         if number < 0:
@@ -103,7 +104,8 @@ def _find_parts(data: Any, offsets: Any, separator: Any, numbers: Any, starts: A
         count = 1
         last = end - width
         while at <= last:
-            if data[at] == first and (width == 1 or _matches(data, at, separator, 0, width)):
+            at = find_byte(base, at, last + 1, first)
+            if at <= last and (width == 1 or _matches(data, at, separator, 0, width)):
                 if count == number:
                     break
                 count += 1
@@ -183,7 +185,8 @@ def _find(data: Any, at: Any, end: Any, needle: Any, low: Any, high: Any) -> Any
     first = needle[low]
     last = end - width
     while at <= last:
-        if data[at] == first and (width == 1 or _matches(data, at, needle, low, high)):
+        at = find_byte(data.ctypes.data, at, last + 1, first)
+        if at <= last and (width == 1 or _matches(data, at, needle, low, high)):
             return at
         at += 1
     return -1
@@ -368,11 +371,9 @@ def _match_likes(data: Any, offsets: Any, codes: Any, found: Any) -> None:
 def _next_start(data: Any, at: Any, end: Any, code: Any) -> Any:
     """The first place from `at` on where a byte, or any character, stands."""
     if code < 256:
-        while at < end and data[at] != code:
-            at += 1
-    else:
-        while at < end and data[at] & 0xC0 == 0x80:
-            at += 1
+        return find_byte(data.ctypes.data, at, end, code)
+    while at < end and data[at] & 0xC0 == 0x80:
+        at += 1
     return at
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.zset.columns import KIND, OTHER, TEXT, Table
+from millstream.zset.columns import KIND, OTHER, TEXT
 from millstream.zset.delta import Delta
 from millstream.zset.hash_kernels import hash_table
 from millstream.zset.hashing import Seeds, hash_pairs
-from millstream.zset.kernels import are_distinct, sort_entries
+from millstream.zset.kernels import find_repeated, sort_entries
 from millstream.zset.moving import gather_columns
 
 
@@ -42,33 +43,44 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     """The same change with every row at most once and no weight of zero; the order of entries is arbitrary.
 
     Rows are the same when both hashes of all columns are. O(bytes). A delta that is consolidated already
-    is returned as it is; where its numbers and times alone tell all rows apart, texts are not looked at.
+    is returned as it is; texts are looked at only of rows that numbers and times alone do not tell apart.
     """
     count = delta.num_rows
     if count == 0 or (count == 1 and delta.weights[0]):
         return delta
-    table = delta.table
-    if _is_consolidated(delta, table, seeds):
+    suspects = _suspects(delta, seeds)
+    if suspects is not None and not len(suspects):
         return delta
-    keys, rows = hash_pairs(delta.columns, table, count, seeds)
-    order, _, _, weights = sort_entries(keys, rows, delta.weights)
-    if len(order) == count:
+    part = delta if suspects is None else delta.take(suspects)
+    keys, rows = hash_pairs(part.columns, part.table, part.num_rows, seeds)
+    order, _, _, weights = sort_entries(keys, rows, part.weights)
+    if len(order) == part.num_rows:
         return delta
-    # Back in the order of the delta: memory is read from start to end.
-    totals = np.zeros(count, np.int64)
-    totals[order] = weights
-    order = totals.nonzero()[0]
-    weights = totals[order]
+    # In the order of the delta: memory is read from start to end.
+    if suspects is None:
+        totals = np.zeros(count, np.int64)
+        totals[order] = weights
+    else:
+        totals = delta.weights.copy()
+        totals[suspects] = 0
+        totals[suspects[order]] = weights
+    left = totals.nonzero()[0]
     types = delta.types
-    return Delta(gather_columns(types, order, table[None], [delta.columns], range(len(types))), weights)
+    columns = gather_columns(types, left, delta.table[None], [delta.columns], range(len(types)))
+    return Delta(columns, totals[left])
 
 
-def _is_consolidated(delta: Delta, table: Table, seeds: Seeds) -> bool:
-    """Whether this is known without looking at all columns."""
+def _suspects(delta: Delta, seeds: Seeds) -> npt.NDArray[np.int64] | None:
+    """Ascending positions, those of all rows that may be in the delta twice or have a weight of zero; None where it
+    does not pay to find out."""
     if not delta.weights.all():
-        return False
-    plain = table[(table[:, KIND] != TEXT) & (table[:, KIND] != OTHER)]
-    return bool(len(plain)) and bool(are_distinct(hash_table(plain, delta.num_rows, np.uint64(seeds.key))))
+        return None
+    kinds = delta.table[:, KIND]
+    plain = delta.table[(kinds != TEXT) & (kinds != OTHER)]
+    if not len(plain):
+        return None
+    repeated: npt.NDArray[np.int64] = find_repeated(hash_table(plain, delta.num_rows, np.uint64(seeds.key)))
+    return repeated if 2 * len(repeated) < delta.num_rows else None
 
 
 def sort_rows(delta: Delta, keys: Sequence[SortOrder]) -> Delta:

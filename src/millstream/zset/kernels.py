@@ -156,25 +156,39 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
 
 
 @kernel
-def are_distinct(hashes: Any) -> Any:
-    """Whether all hashes are surely different: true means yes, false that two are equal or, rarely, look alike.
+def find_repeated(hashes: Any) -> Any:
+    """The positions of all hashes that occur more than once; rarely, of others that look alike.
 
-    A hash table of 32-bit parts of the hashes, at most half full. O(n), less where there are equal ones.
+    A hash table of 31-bit parts of the hashes, at most half full, with a bit for those that come again. O(n); one pass
+    where there is none.
     """
     size = 64
     while size < 2 * len(hashes):
         size *= 2
     mask = np.uint64(size - 1)
     cells = np.zeros(size, np.uint32)
+    again, used, part_bits = np.uint32(1), np.uint32(2), np.uint32(0xFFFFFFFC)
+    found = False
     for i in range(len(hashes)):
-        part = np.uint32(hashes[i] >> np.uint64(32)) | np.uint32(1)
+        part = (np.uint32(hashes[i] >> np.uint64(32)) & part_bits) | used
         cell = np.int64(hashes[i] & mask)
-        while cells[cell] != 0:
-            if cells[cell] == part:
-                return False
+        while cells[cell] != 0 and cells[cell] & ~again != part:
             cell = (cell + 1) & np.int64(mask)
+        if cells[cell] != 0:
+            part |= again
+            found = True
         cells[cell] = part
-    return True
+    repeated = np.empty(len(hashes) if found else 0, np.int64)
+    count = 0
+    if found:
+        for i in range(len(hashes)):
+            part = (np.uint32(hashes[i] >> np.uint64(32)) & part_bits) | used
+            cell = np.int64(hashes[i] & mask)
+            while cells[cell] & ~again != part:
+                cell = (cell + 1) & np.int64(mask)
+            repeated[count] = i
+            count += np.int64(cells[cell] & again)
+    return repeated[:count]
 
 
 @kernel

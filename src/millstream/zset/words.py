@@ -109,6 +109,9 @@ _M2 = np.uint64(0x94D049BB133111EB)
 _S27 = np.uint64(27)
 _S30 = np.uint64(30)
 _S31 = np.uint64(31)
+_S56 = np.uint64(56)
+_LOW_BITS = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _F64_MAGNITUDE = np.uint64(0x7FFFFFFFFFFFFFFF)
 _F64_INFINITY = np.uint64(0x7FF0000000000000)
 _F32_MAGNITUDE = np.uint64(0x7FFFFFFF)
@@ -191,6 +194,26 @@ def copy_text(target: Any, source: Any, length: Any) -> None:
     else:
         for position in range(length):
             store8(target, position, load8(source, position))
+
+
+@kernel
+def find_byte(base: Any, at: Any, end: Any, byte: Any) -> Any:
+    """The first place from `at` to before `end`, counted from `base`, where `byte` stands; `end` if there is none.
+
+    Eight bytes at a time: those that are equal become 0, and the lowest 0 gives the lowest bit (Warren, Hacker's
+    Delight, section 6-1)."""
+    pattern = np.uint64(byte) * _LOW_BITS
+    while at + 8 <= end:
+        differences = load64(base, at) ^ pattern
+        zeros = (differences - _LOW_BITS) & ~differences & _HIGH_BITS
+        if zeros != ZERO:
+            lowest = zeros & (ZERO - zeros)
+            # One bit for each byte up to the one found; their sum comes to the top.
+            return at + np.int64((((lowest - ONE) & _LOW_BITS) * _LOW_BITS) >> _S56) - 1
+        at += 8
+    while at < end and load8(base, at) != np.uint64(byte):
+        at += 1
+    return at
 
 
 @kernel
