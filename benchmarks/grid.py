@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.harness import format_number, medians
@@ -30,39 +31,64 @@ class Job:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A heading whose cells are those of one heading divided by those of another."""
+    """A heading whose cells are those of one heading divided by those of another, times the factor."""
 
     heading: str
     above: str
     below: str
+    factor: float = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the cells under a heading are to reach: `values` by row; at least so much, or at most."""
+
+    values: Mapping[str, float]
+    at_least: bool = True
+
+    def reached(self, row: str, value: float) -> bool | None:
+        """None where the row has no target."""
+        target = self.values.get(row)
+        return None if target is None else value >= target if self.at_least else value <= target
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some headings of a grid, shown as a table of their own."""
+
+    title: str
+    text: str
+    headings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of the report: `jobs(full)` of the quick or the full selection; `targets` by row for one heading."""
+    """A section of the report: `jobs(full)` of the quick or the full selection; targets by heading. Headings that no
+    part takes are its first table."""
 
     name: str
     title: str
     text: str
-    jobs: Callable[[bool], Sequence[Job]]
+    jobs: Callable[[bool], Iterable[Job]]
     ratios: tuple[Ratio, ...] = ()
-    target_of: str | None = None
-    targets: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 def run_grid(grid: Grid, full: bool, budget_s: float) -> dict[str, Cells]:
     """All cells by row and heading; each is run up to `job.runs` times, within the budget."""
     rows: dict[str, Cells] = {}
     for job in grid.jobs(full):
+        begin = time.monotonic()
         cells = rows.setdefault(job.row, {})
         cells.update(_run(job, budget_s))
         shown = ", ".join(f"{heading}: {_cell(cells[heading])}" for heading in job.headings.values())
-        print(f"{grid.name} {job.row}: {shown}", flush=True)
+        print(f"{grid.name} {job.row}: {shown} ({time.monotonic() - begin:.0f} s)", flush=True)
     for ratio in grid.ratios:
         for cells in rows.values():
             above, below = cells.get(ratio.above), cells.get(ratio.below)
             if isinstance(above, float) and isinstance(below, float) and below:
-                cells[ratio.heading] = above / below
+                cells[ratio.heading] = above / below * ratio.factor
     return rows
 
 
@@ -80,27 +106,35 @@ def _run(job: Job, budget_s: float) -> Cells:
 
 def markdown(grid: Grid, rows: Mapping[str, Cells]) -> list[str]:
     """The section of docs/benchmarks.md."""
-    headings = list(dict.fromkeys(heading for cells in rows.values() for heading in cells))
-    if grid.targets and grid.target_of in headings:
-        headings.insert(headings.index(grid.target_of) + 1, "target")
-    lines = [f"## {grid.title}", "", grid.text, ""]
-    lines += [f"| | {' | '.join(headings)} |", f"|---|{'---:|' * len(headings)}"]
-    for row, cells in rows.items():
-        shown = []
-        for heading in headings:
-            if heading == "target":
-                shown.append(_verdict(grid.targets.get(row), cells.get(grid.target_of or "")))
-            else:
-                shown.append(_cell(cells.get(heading, "")))
-        lines.append(f"| {row} | {' | '.join(shown)} |")
+    apart = {heading for part in grid.parts for heading in part.headings}
+    headings = [h for h in dict.fromkeys(heading for cells in rows.values() for heading in cells) if h not in apart]
+    lines = [f"## {grid.title}", "", grid.text, "", *_table(grid, rows, headings)]
+    for part in grid.parts:
+        filled = {row: cells for row, cells in rows.items() if any(cells.get(h) for h in part.headings)}
+        if filled:
+            lines += [f"### {part.title}", "", part.text, "", *_table(grid, filled, part.headings)]
+    return lines
+
+
+def _table(grid: Grid, rows: Mapping[str, Cells], headings: Sequence[str]) -> list[str]:
+    titles, columns = [""], []
+    for heading in headings:
+        titles.append(heading)
+        columns.append([_cell(cells.get(heading, "")) for cells in rows.values()])
+        if heading in grid.targets:
+            titles.append("target")
+            target = grid.targets[heading]
+            columns.append([_verdict(target, row, cells.get(heading)) for row, cells in rows.items()])
+    lines = [f"| {' | '.join(titles)} |", f"|---|{'---:|' * len(columns)}"]
+    lines += [f"| {' | '.join(line)} |" for line in zip(rows, *columns, strict=True)]
     return [*lines, ""]
 
 
-def _verdict(target: float | None, value: float | str | None) -> str:
-    if target is None:
+def _verdict(target: Target, row: str, value: float | str | None) -> str:
+    if row not in target.values:
         return ""
-    reached = isinstance(value, float) and value >= target
-    return f"{format_number(target)}: {'reached' if reached else '**not reached**'}"
+    reached = isinstance(value, float) and target.reached(row, value)
+    return f"{format_number(target.values[row])}: {'reached' if reached else '**not reached**'}"
 
 
 def _cell(value: float | str) -> str:

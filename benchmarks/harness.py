@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from pathlib import Path
 Measurements = dict[str, float]
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 300
+#: What is installed to compare with, and the line that says which Pathway.
+LOCK = ROOT / "benchmarks" / "rivals.lock"
+PATHWAY = re.compile(r"(?P<name>pathway)==(?P<version>[^ ;]+)")
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,20 @@ def environment() -> dict[str, str]:
     """What the numbers depend on: machine and versions."""
     packages = ("millstream", "pyarrow", "numba", "numpy", "duckdb", "datafusion", "feldera")
     model = next(
-        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        (line.split(":", 1)[1].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")),
         platform.processor(),
     )
     return {
         "cpu": f"{model}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
+        **{found["name"]: found["version"] for line in _lines(LOCK) if (found := PATHWAY.match(line))},
     }
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: Path) -> list[str]:
     try:
-        return Path(path).read_text().splitlines()
+        return path.read_text().splitlines()
     except OSError:
         return []
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.grid import Cells, Grid, markdown
 from benchmarks.harness import CASES, ROOT, Measurements, format_number
+from benchmarks.targets import summary
 
 PLOTS = ROOT / "docs" / "plots"
 #: Lines of a bar or line chart by grid: the headings that are drawn.
@@ -25,6 +26,7 @@ def page(saved: Mapping[str, Any], grids: Mapping[str, Grid]) -> str:
         "",
         ", ".join(f"{name} {value}" for name, value in saved["environment"].items()),
         "",
+        *summary(saved),
     ]
     for name, rows in saved["grids"].items():
         if rows:
@@ -72,8 +74,12 @@ def _plot(name: str, title: str, rows: Mapping[str, Cells]) -> list[str]:
     else:
         axes.set_xscale("log")
         for row, cells in rows.items():
-            sizes = [int(heading.removesuffix(" rows").replace(",", "")) for heading in cells]
-            axes.plot(sizes, [float(value) for value in cells.values()], marker="o", label=row)
+            points = [
+                (int(heading.removesuffix(" rows").replace(",", "")), value)
+                for heading, value in cells.items()
+                if heading.endswith(" rows") and isinstance(value, float)
+            ]
+            axes.plot(*zip(*points, strict=True), marker="o", label=row)
         axes.set_xlabel(LINES[name])
         axes.set_ylabel("ms of a step")
     axes.legend(fontsize="small")

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import Measurements
+from benchmarks.nexmark.held import held_bytes
 from benchmarks.nexmark.program import NAMES, Batches, differences, events, program_of, side_input
 from millstream.circuit.circuit import Circuit
 
 #: Steps before the clock starts, with events of their own: kernels are loaded, traces have their first runs.
 WARM_UP_STEPS = 2
 MIB = 1 << 20
-#: Latency: events of a step of the load; small changes that are timed, and how many come before them.
-LOAD, SMALL, SMALL_WARM_UP = 100_000, 500, 50
+#: Latency: events of a step of the load and of changes; how many changes are timed, and how many come before them.
+LOAD, CHANGES, SMALL, SMALL_WARM_UP = 100_000, (1, 1_000), 500, 50
 
 
 def measure(query: str, num_events: int, step_events: int) -> Measurements:
@@ -39,7 +40,9 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
             deltas.append(delta)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     profile = circuit.profile()
-    wrong = differences(database_of(parts), program, query, deltas)
+    del circuit
+    database = database_of(parts)
+    wrong = differences(database, program, query, deltas)
     assert wrong == 0, f"{query}: {wrong} rows differ from DuckDB's answer"
     timed = np.array(seconds[1 + WARM_UP_STEPS :])
     return {
@@ -48,38 +51,45 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
         "step p99, ms": float(np.percentile(timed, 99)) * 1e3,
         "peak memory, MiB": peak,
         "state, MiB": sum(entry["state_bytes"] for entry in profile) / MIB,
+        "rows to hold, MiB": held_bytes(database, query) / MIB,
         "state, rows": sum(entry["state_rows"] for entry in profile),
     }
 
 
-def latency(query: str, num_events: int, step_events: int) -> Measurements:
-    """Milliseconds that a change of `step_events` new events takes on the state of `num_events`, median and 99th
+def latency(query: str, num_events: int) -> Measurements:
+    """Milliseconds that changes of 1 and then of 1,000 new events take on the state of `num_events`, median and 99th
     percentile of many; AssertionError if the view is not what DuckDB says afterwards."""
     program = program_of(query)
     circuit = Circuit(program)
-    loaded = [side_input(), *(events(i, min(i + LOAD, num_events)) for i in range(0, num_events, LOAD))]
-    changes = [
-        events(num_events + i * step_events, num_events + (i + 1) * step_events) for i in range(SMALL_WARM_UP + SMALL)
-    ]
+    parts = [side_input(), *(events(i, min(i + LOAD, num_events)) for i in range(0, num_events, LOAD))]
+    first = num_events
+    for rows in CHANGES:
+        end = first + rows * (SMALL_WARM_UP + SMALL)
+        parts += [events(start, start + rows) for start in range(first, end, rows)]
+        first = end
     deltas, seconds = [], []
-    for part in [*loaded, *changes]:
+    for part in parts:
         begin = time.perf_counter()
         delta = circuit.step(part).deltas.get(query)
         seconds.append(time.perf_counter() - begin)
         if delta is not None:
             deltas.append(delta)
-    wrong = differences(database_of([*loaded, *changes]), program, query, deltas)
+    del circuit
+    wrong = differences(database_of(parts), program, query, deltas)
     assert wrong == 0, f"{query}: {wrong} rows differ from DuckDB's answer"
-    timed = np.array(seconds[-SMALL:])
-    return {"p50, ms": float(np.percentile(timed, 50)) * 1e3, "p99, ms": float(np.percentile(timed, 99)) * 1e3}
+    measured: Measurements = {}
+    for i, rows in enumerate(reversed(CHANGES)):
+        end = len(seconds) - i * (SMALL_WARM_UP + SMALL)
+        timed = np.array(seconds[end - SMALL : end]) * 1e3
+        measured[f"{rows}: p50, ms"] = float(np.percentile(timed, 50))
+        measured[f"{rows}: p99, ms"] = float(np.percentile(timed, 99))
+    return measured
 
 
 def database_of(parts: list[Batches]) -> duckdb.DuckDBPyConnection:
-    """DuckDB on one thread with the rows of all batches, which must be insertions."""
+    """DuckDB on one thread over the rows of all batches, which must be insertions; they are not copied."""
     database = duckdb.connect(config={"threads": 1})
     for name, columns in NAMES.items():
         tables = [pa.table(list(b.columns), names=columns) for part in parts for b in part.get(name, [])]
-        database.register("incoming", pa.concat_tables(tables))
-        database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
-        database.unregister("incoming")
+        database.register(name, pa.concat_tables(tables))
     return database

@@ -54,7 +54,11 @@ def side_input() -> Batches:
 
 
 def differences(database: duckdb.DuckDBPyConnection, program: Program, query: str, deltas: list[Delta]) -> int:
-    """How many rows of the accumulated deltas of the view differ from DuckDB's answer over its tables."""
+    """How many rows of the accumulated deltas of the view differ from DuckDB's answer over its tables.
+
+    The sums of the rows' hashes are compared first, which takes a tenth of the time: where they are equal, so are the
+    rows. Otherwise (the types may differ, too) the rows themselves are.
+    """
     view = next(view for view in program.views if view.name == query)
     names = [column.name for column in view.schema]
     if deltas:
@@ -62,13 +66,19 @@ def differences(database: duckdb.DuckDBPyConnection, program: Program, query: st
             pa.table([*delta.columns, pa.array(delta.weights)], names=[*names, "weight_"]) for delta in deltas
         )
         database.register("actual", actual)
-        got = "SELECT * EXCLUDE (weight_), SUM(weight_)::BIGINT AS n FROM actual GROUP BY ALL HAVING n <> 0"
+        database.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {oracle_of(query)}")
+        columns = ", ".join(names)
+        sums = [
+            f"SELECT SUM({weight}), SUM(hash(hash({columns}))::HUGEINT * {weight}) FROM {table}"
+            for table, weight in (("actual", "weight_"), ("wanted", "1"))
+        ]
+        got, want = (database.execute(total).fetchall() for total in sums)
+        if got == want:
+            return 0
+        rows = "SELECT * EXCLUDE (weight_), SUM(weight_)::BIGINT AS n FROM actual GROUP BY ALL HAVING n <> 0"
+        asked = "SELECT *, COUNT(*) AS n FROM wanted GROUP BY ALL"
+        sides = [f"SELECT COUNT(*) FROM (({a}) EXCEPT ALL ({b}))" for a, b in ((rows, asked), (asked, rows))]
     else:
-        got = None
-    want = f"SELECT *, COUNT(*) AS n FROM ({oracle_of(query)}) GROUP BY ALL"
-    if got is None:
-        sides = [f"SELECT COUNT(*) FROM ({want})"]
-    else:
-        sides = [f"SELECT COUNT(*) FROM (({a}) EXCEPT ALL ({b}))" for a, b in ((got, want), (want, got))]
+        sides = [f"SELECT COUNT(*) FROM ({oracle_of(query)})"]
     # All rows are fetched: a connection does nothing else while it has an unfinished result.
     return sum(int(count) for side in sides for (count,) in database.execute(side).fetchall())

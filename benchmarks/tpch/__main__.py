@@ -14,6 +14,7 @@ import time
 from benchmarks.harness import Measurements
 from benchmarks.tpch.generate import generate
 from benchmarks.tpch.schedule import QUERIES, Oracle, Step, compiled, difference, load_steps, refresh_steps
+from millstream import no_pandas  # noqa: F401 - before anything makes Arrow values, as in the process of a pipeline
 from millstream.circuit.circuit import Circuit
 
 LOAD_STEPS = 20
