@@ -1,6 +1,6 @@
 """Aggregate: GROUP BY with any number of aggregate calls.
 
-Each group has a slot; the number of its rows and one state per call live in arrays indexed by slot (accumulators/).
+Each group has a slot; counts of its rows and one state per call live in arrays indexed by slot (accumulators/).
 A step touches the groups of the delta, updates their states, retracts the old output row of those that changed and
 inserts the new one. Group columns are taken from the delta, so they are not kept. A group appears with its first row
 and vanishes when its row count returns to zero; without group columns there is one group, always, from the first step.
@@ -22,14 +22,13 @@ import pyarrow as pa
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, Update
 from millstream.operators.accumulators.distinct_values import DistinctValues
-from millstream.operators.accumulators.registry import AccumulatorFactory, handles_distinct
+from millstream.operators.accumulators.registry import COUNTS, AccumulatorFactory, handles_distinct
 from millstream.operators.accumulators.repeated import NewValues, OnePerKey
 from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.floors import Floors, SlotFloors, Sweeps, all_alive
-from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants
-from millstream.operators.slots import SlotIndex, Touched, grown
+from millstream.operators.slots import SlotIndex, Touched
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import Columns, describe
@@ -45,6 +44,9 @@ class _Call:
         self.stages: list[NewValues | OnePerKey] = []
         self._values: DistinctValues | None = None
         self._number = 0
+        if call.function in COUNTS and not call.within:
+            self.accumulator = factory.make_count(call)
+            return
         distinct = bool(call.distinct and call.arguments and not handles_distinct(call.function))
         if distinct and not call.within:
             self.accumulator, self._values, self._number = factory.make_distinct(call)
@@ -84,10 +86,11 @@ class AggregateOperator(Operator):
         self._group = tuple(group)
         self._empty = Delta.empty(types)
         self._index = SlotIndex(seeds)
-        self._rows: Integers = np.zeros(64, np.int64)
         self._live = 0
         self._emitted = False
         self._factory = AccumulatorFactory(types, group, append_only, seeds, variants, floors)
+        self._tally = self._factory.tallies[0]
+        self._rows = self._tally.count(None, ())
         self._calls = [_Call(call, self._factory, floors, seeds) for call in calls]
         self._seeds = seeds
 
@@ -100,12 +103,11 @@ class AggregateOperator(Operator):
         columns = delta.select(self._group)
         touched, hashes = self._touch(columns)
         keys = take_columns(columns.columns, touched.first)
-        before = self._rows[touched.slots]
-        after = before + sum_weights(touched.groups, delta.weights, touched.count)
-        self._rows[touched.slots] = after
         batch = GroupBatch(
             delta.columns, delta.weights, touched.groups, touched.slots, keys, self._index.capacity, hashes
         )
+        tallied = self._tally.advance(batch)
+        before, after = tallied.before[:, self._rows], tallied.after[:, self._rows]
         updates = [call.update(batch) for call in self._calls]
         result = self._emit(keys, before, after, updates)
         if self._group:
@@ -123,7 +125,6 @@ class AggregateOperator(Operator):
             return Touched(np.zeros(columns.num_rows, np.int64), one, one), constant
         hashes = hash_pairs(columns.columns, columns.table, columns.num_rows, self._seeds)
         touched = self._index.touch_hashed(hashes)
-        self._rows = grown(self._rows, self._index.capacity)
         return touched, (hashes[0][touched.first], hashes[1][touched.first]) if wanted else None
 
     def _emit(
@@ -151,6 +152,8 @@ class AggregateOperator(Operator):
         multiplicity offset others) keeps its slot."""
         if not len(slots):
             return
+        for tally in self._factory.tallies:
+            slots = slots[tally.vacant(slots)]
         for call in self._calls:
             slots = slots[call.accumulator.vacant(slots)]
         for call in self._calls:
@@ -174,8 +177,9 @@ class AggregateOperator(Operator):
                 call.accumulator.forget(gone)
                 for stage in call.stages:
                     stage.discard(floors)
-            self._live -= int(np.count_nonzero(self._rows[dead]))
-            self._rows[dead] = 0
+            self._live -= self._tally.live(dead, self._rows)
+            for tally in self._factory.tallies:
+                tally.forget(dead)
             self._index.release(dead)
         self._sweeps.done(self.state_rows)
 
@@ -189,7 +193,7 @@ class AggregateOperator(Operator):
 
     @property
     def state_bytes(self) -> int:
-        total = self._index.nbytes + self._rows.nbytes
+        total = self._index.nbytes + sum(tally.nbytes for tally in self._factory.tallies)
         total += sum(c.nbytes for c in self._factory.candidates.values())
         total += sum(values.nbytes for values in self._factory.distinct_values.values())
         for call in self._calls:

@@ -55,6 +55,47 @@ def sum_weights(groups: Any, weights: Any, num_groups: Any) -> Any:
 
 
 @kernel
+def count_rows(groups: Any, weights: Any, columns: Any, totals: Any) -> None:
+    """Adds the weights in line k of a matrix to column columns[k] of the totals, a line for each group."""
+    for k in range(len(columns)):
+        column = columns[k]
+        for i in range(len(groups)):
+            totals[groups[i], column] += weights[k, i]
+
+
+@kernel
+def count_values(counts: Any, slots: Any, values: Any, weights: Any) -> Any:
+    """Adds the weights of rows, a line for each filter, to how often their values occur, whose places are `slots`.
+
+    `values[i]` is the number of row i's value. Returns for each filter and value whether it appears (1) or disappears
+    (-1), how many more values there are in all, and which ones there no longer are.
+    """
+    signs = np.zeros((len(weights), len(slots)), np.int64)
+    for f in range(len(weights)):
+        for i in range(len(values)):
+            signs[f, values[i]] += weights[f, i]
+    gained = np.int64(0)
+    gone = np.empty(len(slots), np.int64)
+    num_gone = 0
+    for v in range(len(slots)):
+        slot = slots[v]
+        existed = False
+        exists = False
+        for f in range(len(weights)):
+            before = counts[slot, f]
+            after = before + signs[f, v]
+            counts[slot, f] = after
+            signs[f, v] = np.int64(after > 0) - np.int64(before > 0)
+            existed |= before != 0
+            exists |= after != 0
+        gained += np.int64(exists) - np.int64(existed)
+        if not exists:
+            gone[num_gone] = v
+            num_gone += 1
+    return signs, gained, gone[:num_gone].copy()
+
+
+@kernel
 def sum_integers(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
     """The weighted sum of each group, of values that fit in 33 bits."""
     totals = np.zeros(num_groups, np.int64)

@@ -24,6 +24,7 @@ def warm_up() -> None:
     types = [column.type for column in columns]
     calls = (
         AggregateCall("COUNT", (), BIGINT),
+        AggregateCall("COUNT", (0,), BIGINT, True),
         AggregateCall("SUM", (1,), INTEGER),
         AggregateCall("AVG", (0,), BIGINT),
         AggregateCall("SUM", (2,), DOUBLE),

@@ -179,7 +179,7 @@ def find_repeated(hashes: Any) -> Any:
             found = True
         cells[cell] = part
     repeated = np.empty(len(hashes) if found else 0, np.int64)
-    count = 0
+    count = np.int64(0)
     if found:
         for i in range(len(hashes)):
             part = (np.uint32(hashes[i] >> np.uint64(32)) & part_bits) | used

@@ -11,6 +11,7 @@ Cost O(|batch|); 64 bytes and 8 for each filter per group and value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,20 @@ import pyarrow as pa
 from millstream.operators.accumulators.base import GroupBatch
 from millstream.operators.arrays import Integers
 from millstream.operators.floors import Floors, SlotFloors
-from millstream.operators.kernels import sum_weights
+from millstream.operators.kernels import count_values
 from millstream.operators.slots import SlotIndex, grown
 from millstream.zset.hashing import Seeds, extend_pairs
+from millstream.zset.moving import take_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Crossings:
+    """The values that a batch touches: a row of each, its group, and for each filter (a line each) whether it appears
+    (1), disappears (-1) or neither."""
+
+    rows: Integers
+    groups: Integers
+    signs: Integers
 
 
 class DistinctValues:
@@ -32,66 +44,59 @@ class DistinctValues:
         self._seeds = seeds
         self._filters: list[int | None] = []
         self._index = SlotIndex(seeds)
-        self._counts: list[Integers] = []
+        self._counts: Integers = np.zeros((64, 0), np.int64)
         self._live = 0
-        self._crossings: list[tuple[Integers, Integers]] = []
+        self._crossings: Crossings | None = None
 
     def add_filter(self, filter_column: int | None) -> int:
         """The number of a filter (None: all rows), for `new_values`. Before the first batch."""
         if filter_column not in self._filters:
             self._filters.append(filter_column)
-            self._counts.append(np.zeros(64, np.int64))
+            self._counts = np.zeros((64, len(self._filters)), np.int64)
         return self._filters.index(filter_column)
 
     def new_values(self, batch: GroupBatch, number: int) -> GroupBatch:
         """The argument values that appear (+1) in a group's rows of filter `number` or disappear (-1)."""
-        if id(self) not in batch.advanced:
+        found = self.advance(batch)
+        signs = found.signs[number]
+        changed = signs.nonzero()[0]
+        rows = found.rows[changed]
+        values = take_columns([batch.columns[a] for a in self._arguments], rows)
+        return GroupBatch(values, signs[changed], found.groups[changed], batch.slots, (), batch.capacity)
+
+    def advance(self, batch: GroupBatch) -> Crossings:
+        """Adds the batch, once however many calls share this; which values appear and disappear."""
+        if id(self) not in batch.advanced or self._crossings is None:
             batch.advanced.add(id(self))
             self._crossings = self._advance(batch)
-        rows, signs = self._crossings[number]
-        positions = pa.array(rows)
-        values = tuple(batch.columns[a].take(positions) for a in self._arguments)
-        return GroupBatch(values, signs, batch.groups[rows], batch.slots, (), batch.capacity)
+        return self._crossings
 
-    def _advance(self, batch: GroupBatch) -> list[tuple[Integers, Integers]]:
-        """Adds the batch; per filter a row of each value that appears or disappears, and which of the two it does."""
-        weights = [batch.masked_weights(column, self._arguments) for column in self._filters]
-        counted = weights[0] != 0
-        for other in weights[1:]:
-            counted |= other != 0
-        rows = counted.nonzero()[0]
-        values = [batch.columns[a] for a in self._arguments]
+    def _advance(self, batch: GroupBatch) -> Crossings:
+        weights = np.array([batch.masked_weights(column, self._arguments) for column in self._filters])
+        rows = np.flatnonzero(weights.any(axis=0))
+        values: Sequence[pa.Array] = [batch.columns[a] for a in self._arguments]
         groups = batch.groups
         if len(rows) < len(groups):
-            positions = pa.array(rows)
-            values = [column.take(positions) for column in values]
+            values = take_columns(values, rows)
             groups = groups[rows]
-            weights = [w[rows] for w in weights]
+            weights = weights[:, rows]
         assert batch.hashes is not None
         touched = self._index.touch_hashed(extend_pairs(batch.hashes, groups, values, self._seeds))
-        crossings = []
-        existed = exists = np.zeros(touched.count, np.bool_)
-        for number, filtered in enumerate(weights):
-            counts = self._counts[number] = grown(self._counts[number], self._index.capacity)
-            before = counts[touched.slots]
-            after = before + sum_weights(touched.groups, filtered, touched.count)
-            counts[touched.slots] = after
-            existed, exists = existed | (before != 0), exists | (after != 0)
-            signs = (after > 0).astype(np.int64) - (before > 0)
-            changed = signs.nonzero()[0]
-            crossings.append((rows[touched.first[changed]], signs[changed]))
-        self._live += int(np.count_nonzero(exists)) - int(np.count_nonzero(existed))
-        self._floors.note(touched.slots, batch.keys, groups[touched.first], self._index.capacity)
-        self._floors.forget(touched.slots[~exists])
-        self._index.release(touched.slots[~exists])
-        return crossings
+        self._counts = grown(self._counts, self._index.capacity)
+        signs, gained, gone = count_values(self._counts, touched.slots, touched.groups, np.ascontiguousarray(weights))
+        self._live += gained
+        groups = groups[touched.first]
+        self._floors.note(touched.slots, batch.keys, groups, self._index.capacity)
+        if len(gone):
+            self._floors.forget(touched.slots[gone])
+            self._index.release(touched.slots[gone])
+        return Crossings(rows[touched.first], groups, signs)
 
     def discard(self, floors: Floors) -> None:
         """Forgets the values of groups below their floors. O(values)."""
         dead = self._floors.take_dead(floors)
         self._live -= len(dead)
-        for counts in self._counts:
-            counts[dead] = 0
+        self._counts[dead] = 0
         self._index.release(dead)
 
     @property
@@ -102,4 +107,4 @@ class DistinctValues:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return self._index.nbytes + sum(counts.nbytes for counts in self._counts)
+        return self._index.nbytes + self._counts.nbytes

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, LinearAccumulator, LinearUpdate
-from millstream.operators.accumulators.counts import CountAccumulator
 from millstream.operators.accumulators.recomputed import Recomputed
 from millstream.operators.accumulators.sums import sum_accumulator
+from millstream.operators.accumulators.tally import CountUpdate, Tally
 from millstream.operators.arrays import Integers, Mask
 from millstream.operators.ordering import row_codes
 from millstream.plan.nodes import AggregateCall
@@ -56,7 +56,7 @@ def _with_nulls(found: pa.Array, present: Integers, count: int) -> pa.Array:
 class ExternalUpdate:
     """Numbers of rows and sums of the touched groups, and how results are made of them."""
 
-    counts: LinearUpdate
+    counts: CountUpdate
     sums: tuple[LinearUpdate, ...]
     finish: Callable[[Integers, Sequence[pa.Array]], pa.Array]
 
@@ -68,7 +68,7 @@ class ExternalUpdate:
         return differs
 
     def output(self, before: Integers, after: Integers) -> pa.Array:
-        counts = np.concatenate((self.counts.before[0][before], self.counts.after[0][after]))
+        counts = self.counts.counts(before, after)
         return self.finish(counts, [update.output(before, after) for update in self.sums])
 
 
@@ -80,12 +80,13 @@ class ExternalLinear(Accumulator):
         self._arguments = call.arguments
         self._filter = call.filter
         self._returns = call.type
-        self._counts: LinearAccumulator = CountAccumulator(call.arguments, call.filter)
+        self._tally = Tally()
+        self._counted = self._tally.count(call.filter, call.arguments)
         self._types: tuple[SqlType, ...] | None = None
         self._sums: list[LinearAccumulator] = []
 
     def update(self, batch: GroupBatch) -> ExternalUpdate:
-        counts = self._counts.update(batch)
+        counts = CountUpdate(self._tally.advance(batch), self._counted)
         weights = batch.masked_weights(self._filter, self._arguments)
         rows = np.flatnonzero(weights)
         if len(rows):
@@ -111,7 +112,7 @@ class ExternalLinear(Accumulator):
         return _with_nulls(found, present, len(counts))
 
     def vacant(self, slots: Integers) -> Mask:
-        empty = self._counts.vacant(slots)
+        empty = self._tally.vacant(slots)
         for each in self._sums:
             empty = empty & each.vacant(slots)
         return empty
@@ -120,12 +121,13 @@ class ExternalLinear(Accumulator):
         """Nothing to do: vacant slots are zeros."""
 
     def forget(self, gone: Forgotten) -> None:
-        for each in (self._counts, *self._sums):
+        self._tally.forget(gone.slots)
+        for each in self._sums:
             each.forget(gone)
 
     @property
     def nbytes(self) -> int:
-        return self._counts.nbytes + sum(each.nbytes for each in self._sums)
+        return self._tally.nbytes + sum(each.nbytes for each in self._sums)
 
 
 # ---- others ------------------------------------------------------------------------------------------------------

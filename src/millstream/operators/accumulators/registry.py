@@ -9,18 +9,20 @@ import pyarrow as pa
 
 from millstream.errors import MillstreamError
 from millstream.operators.accumulators.base import Accumulator
-from millstream.operators.accumulators.counts import CountAccumulator, TruthAccumulator
 from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.accumulators.external import external_accumulator
 from millstream.operators.accumulators.extremes import Candidates, ValueExtreme, WordExtreme
 from millstream.operators.accumulators.recomputed import RECOMPUTED, Recomputed
 from millstream.operators.accumulators.spread import SPREADS
 from millstream.operators.accumulators.sums import sum_accumulator
+from millstream.operators.accumulators.tally import CountAccumulator, Tally
+from millstream.operators.accumulators.truths import TruthAccumulator
 from millstream.operators.accumulators.wide_spread import spread_accumulator
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.hashing import Seeds
 
+COUNTS = frozenset(("COUNT", "REGR_COUNT"))
 _TRUTHS = {
     "COUNTIF": "COUNTIF",
     "EVERY": "EVERY",
@@ -60,23 +62,39 @@ class AccumulatorFactory:
         self._seeds = seeds
         self.candidates: dict[tuple[tuple[int, ...], int | None, tuple[int, ...]], Candidates] = {}
         self.distinct_values: dict[tuple[int, ...], DistinctValues] = {}
+        #: The first one counts all rows that the operator sees, others what the stages before a call pass on.
+        self.tallies = [Tally()]
 
     def make_distinct(self, call: AggregateCall) -> tuple[Accumulator, DistinctValues, int]:
-        """The accumulator of a DISTINCT call, over its arguments alone and without filter, and what tells it their new
-        values: `DistinctValues.new_values(batch, number)`."""
+        """The accumulator of a DISTINCT call other than COUNT, over its arguments alone and without filter, and what
+        tells it their new values: `DistinctValues.new_values(batch, number)`."""
         arguments = call.arguments
-        values = self.distinct_values.setdefault(arguments, DistinctValues(arguments, self._seeds, self._floors))
+        values = self._values(arguments)
         factory = AccumulatorFactory([self._types[a] for a in arguments], (), False, self._seeds)
         plain = replace(call, arguments=tuple(range(len(arguments))), distinct=False, filter=None)
         return factory.make(plain), values, values.add_filter(call.filter)
 
+    def make_count(self, call: AggregateCall) -> Accumulator:
+        """COUNT of what the operator sees, DISTINCT or not."""
+        tally = self.tallies[0]
+        if not (call.distinct and call.arguments):
+            return CountAccumulator(tally, tally.count(call.filter, call.arguments))
+        values = self._values(call.arguments)
+        return CountAccumulator(tally, tally.count_distinct(values, values.add_filter(call.filter)))
+
+    def _values(self, arguments: tuple[int, ...]) -> DistinctValues:
+        return self.distinct_values.setdefault(arguments, DistinctValues(arguments, self._seeds, self._floors))
+
     def make(self, call: AggregateCall) -> Accumulator:
-        """The accumulator of `call`, which ignores DISTINCT. MillstreamError if the function is not supported."""
+        """The accumulator of `call` behind a stage of its own, which ignores DISTINCT. MillstreamError if the function
+        is not supported."""
         name, arguments = call.function, call.arguments
         if call.user is not None:
             return external_accumulator(call, self._types, self._group, self._seeds)
-        if name in ("COUNT", "REGR_COUNT"):
-            return CountAccumulator(arguments, call.filter)
+        if name in COUNTS:
+            tally = Tally()
+            self.tallies.append(tally)
+            return CountAccumulator(tally, tally.count(call.filter, arguments))
         if name in _TRUTHS:
             return TruthAccumulator(_TRUTHS[name], arguments[0], call.filter)
         if name in ("SUM", "AVG"):

@@ -1,8 +1,6 @@
-"""COUNT, COUNTIF, and EVERY/SOME, which are comparisons of counts."""
+"""COUNTIF, and EVERY/SOME, which are comparisons of counts."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,22 +8,6 @@ import pyarrow as pa
 from millstream.operators.accumulators.base import GroupBatch, LinearAccumulator, State
 from millstream.operators.arrays import fixed_array, fixed_values
 from millstream.operators.kernels import sum_weights
-
-
-class CountAccumulator(LinearAccumulator):
-    """COUNT(*) without arguments, else the rows in which every argument is non-NULL."""
-
-    def __init__(self, arguments: Sequence[int], filter_column: int | None) -> None:
-        super().__init__([(np.int64, 1)])
-        self._arguments = tuple(arguments)
-        self._filter = filter_column
-
-    def contribution(self, batch: GroupBatch) -> tuple[State, ...]:
-        weights = batch.masked_weights(self._filter, self._arguments)
-        return (sum_weights(batch.groups, weights, batch.num_groups),)
-
-    def finish(self, *state: State) -> pa.Array:
-        return pa.array(state[0])
 
 
 class TruthAccumulator(LinearAccumulator):
