@@ -39,7 +39,8 @@ def main() -> int:
     if arguments.case:
         print(json.dumps(CASES[arguments.case].function()))
         return 0
-    wanted = arguments.only or [*CASES, *GRIDS]
+    cases_wanted = (name for name, one in CASES.items() if one.quick or arguments.full)
+    wanted = arguments.only or [*cases_wanted, *GRIDS]
     results = arguments.results
     saved = json.loads(results.read_text()) if arguments.only and results.exists() else {}
     cases: dict[str, Measurements] = saved.get("cases", {})

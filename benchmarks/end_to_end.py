@@ -77,7 +77,7 @@ def datagen(query: str) -> Measurements:
     }
 
 
-@case("datagen into COUNT(*)", "rows/s")
+@case("datagen into COUNT(*)", "rows/s", quick=False)
 def datagen_count() -> Measurements:
     """Three million generated rows of two columns, counted."""
     return datagen(COUNT)
@@ -89,7 +89,7 @@ def datagen_group_by() -> Measurements:
     return datagen(GROUPED)
 
 
-@case("NDJSON file into GROUP BY", "rows/s", target=400_000)
+@case("NDJSON file into GROUP BY", "rows/s", target=400_000, quick=False)
 def ndjson_file() -> Measurements:
     """A file of a million five-column JSON lines (text and a timestamp among them), parsed, grouped and aggregated."""
     columns = "{auction: 'BIGINT', bidder: 'BIGINT', price: 'BIGINT', channel: 'VARCHAR', ts: 'TIMESTAMP'}"

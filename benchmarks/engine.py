@@ -165,13 +165,13 @@ def join_throughput() -> Measurements:
     return throughput(JOIN)
 
 
-@case("Left join with a table of 1,000,000 rows", "rows/s", target=1_500_000)
+@case("Left join with a table of 1,000,000 rows", "rows/s", target=1_500_000, quick=False)
 def left_join_throughput() -> Measurements:
     """The same with LEFT JOIN: the engine also keeps count of the matches of each user."""
     return throughput(LEFT_JOIN)
 
 
-@case("GROUP BY with COUNT and SUM", "rows/s", target=1_500_000)
+@case("GROUP BY with COUNT and SUM", "rows/s", target=1_500_000, quick=False)
 def group_by_throughput() -> Measurements:
     """Orders in steps of 100,000 rows grouped into 10,000 groups."""
     return throughput(GROUP_BY)
@@ -184,7 +184,7 @@ def group_by_text_throughput() -> Measurements:
     return throughput(GROUP_BY_TEXT)
 
 
-@case("Filter and projection", "rows/s")
+@case("Filter and projection", "rows/s", quick=False)
 def filter_throughput() -> Measurements:
     """Orders in steps of 100,000 rows through WHERE and an addition, to the consolidated change of the view."""
     return throughput(FILTER)

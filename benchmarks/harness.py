@@ -31,7 +31,7 @@ PATHWAY = re.compile(r"(?P<name>pathway)==(?P<version>[^ ;]+)")
 @dataclass(frozen=True)
 class Case:
     """A benchmark. `unit` is that of every measurement; `target` is what the first one should reach (None: no target);
-    `higher_is_better` says which side of the target is good."""
+    `higher_is_better` says which side of the target is good; `quick` whether it is in the quick selection."""
 
     name: str
     title: str
@@ -40,18 +40,26 @@ class Case:
     runs: int
     target: float | None
     higher_is_better: bool
+    quick: bool
 
 
 CASES: dict[str, Case] = {}
 
 
 def case(
-    title: str, unit: str, *, target: float | None = None, higher_is_better: bool = True, runs: int = 3
+    title: str,
+    unit: str,
+    *,
+    target: float | None = None,
+    higher_is_better: bool = True,
+    runs: int = 3,
+    quick: bool = True,
 ) -> Callable[[Callable[[], Measurements]], Callable[[], Measurements]]:
     """Declare the decorated function as a case."""
 
     def register(function: Callable[[], Measurements]) -> Callable[[], Measurements]:
-        CASES[function.__name__] = Case(function.__name__, title, unit, function, runs, target, higher_is_better)
+        name = function.__name__
+        CASES[name] = Case(name, title, unit, function, runs, target, higher_is_better, quick)
         return function
 
     return register

@@ -10,13 +10,13 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain
 
 import numpy as np
 
 from benchmarks.grid import Grid, Job, Ratio, Target
 from benchmarks.harness import Measurements
-from benchmarks.nexmark.program import QUERIES, events, program_of, side_input
+from benchmarks.nexmark.program import QUERIES, batches, program_of, side_input
 from millstream import no_pandas  # noqa: F401 - before anything makes Arrow values, as in the process of a pipeline
 from millstream.circuit.circuit import Circuit
 from millstream.circuit.workers import Workers
@@ -40,11 +40,10 @@ def measure(query: str, num_events: int, step_events: int, loaded: int = 0) -> M
     all differs."""
     circuits = [Circuit(program_of(query), workers=Workers(count)) for count in COUNTS]
     total = loaded + num_events + WARM_UP_STEPS * step_events
-    bounds = [*range(0, loaded, LOAD_STEP), *range(loaded, total, step_events), total]
+    parts = chain([side_input()], batches(0, loaded, LOAD_STEP), batches(loaded, total, step_events))
     seconds: list[list[float]] = [[] for _ in COUNTS]
     changes: list[list[Delta]] = [[] for _ in COUNTS]
-    for number, (start, end) in enumerate([(0, 0), *pairwise(bounds)]):
-        part = events(start, end) if number else side_input()
+    for number, part in enumerate(parts):
         # Whoever comes second finds the events in the cache: neither does always.
         for i in (0, 1) if number % 2 else (1, 0):
             begin = time.perf_counter()

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from benchmarks.harness import Measurements
 from benchmarks.nexmark.held import held_bytes
-from benchmarks.nexmark.program import NAMES, Batches, differences, events, program_of, side_input
+from benchmarks.nexmark.program import NAMES, Batches, batches, differences, program_of, side_input
 from millstream.circuit.circuit import Circuit
 
 #: Steps before the clock starts, with events of their own: kernels are loaded, traces have their first runs.
@@ -30,7 +30,7 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
     program = program_of(query)
     circuit = Circuit(program)
     total = num_events + WARM_UP_STEPS * step_events
-    parts = [side_input(), *(events(i, min(i + step_events, total)) for i in range(0, total, step_events))]
+    parts = [side_input(), *batches(0, total, step_events)]
     deltas, seconds = [], []
     for part in parts:
         begin = time.perf_counter()
@@ -61,11 +61,11 @@ def latency(query: str, num_events: int) -> Measurements:
     percentile of many; AssertionError if the view is not what DuckDB says afterwards."""
     program = program_of(query)
     circuit = Circuit(program)
-    parts = [side_input(), *(events(i, min(i + LOAD, num_events)) for i in range(0, num_events, LOAD))]
+    parts = [side_input(), *batches(0, num_events, LOAD)]
     first = num_events
     for rows in CHANGES:
         end = first + rows * (SMALL_WARM_UP + SMALL)
-        parts += [events(start, start + rows) for start in range(first, end, rows)]
+        parts += batches(first, end, rows)
         first = end
     deltas, seconds = [], []
     for part in parts:

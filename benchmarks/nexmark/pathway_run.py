@@ -17,7 +17,8 @@ from pathlib import Path
 import pathway as pw
 
 TEN_SECONDS = 10_000_000
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
 
 
 class Person(pw.Schema):
@@ -64,6 +65,11 @@ def q0(t: Tables) -> pw.Table:
     return t["bid"].select(*pw.this)
 
 
+def q1(t: Tables) -> pw.Table:
+    names = (pw.this.auction, pw.this.bidder, pw.this.date_time, pw.this.extra)
+    return t["bid"].select(*names, price=pw.this.price * 89 // 100)
+
+
 def q2(t: Tables) -> pw.Table:
     return t["bid"].filter(pw.this.auction % 123 == 0).select(pw.this.auction, pw.this.price)
 
@@ -94,6 +100,25 @@ def q4(t: Tables) -> pw.Table:
     return sums.select(pw.this.category, average=pw.this.total // pw.this.n)
 
 
+def q5(t: Tables) -> pw.Table:
+    sliding = pw.temporal.sliding(hop=TEN_SECONDS // 5, duration=TEN_SECONDS)
+    windows = t["bid"].windowby(pw.this.date_time, window=sliding, instance=pw.this.auction)
+    counted = windows.reduce(
+        auction=pw.this._pw_instance, num=pw.reducers.count(),
+        window_start=pw.this._pw_window_start, window_end=pw.this._pw_window_end,
+    )  # fmt: skip
+    most = counted.groupby(pw.this.window_start).reduce(pw.this.window_start, num=pw.reducers.max(pw.this.num))
+    joined = counted.join(most, pw.left.window_start == pw.right.window_start, pw.left.num == pw.right.num)
+    return joined.select(pw.left.auction, pw.left.num, pw.left.window_start, pw.left.window_end)
+
+
+def q7(t: Tables) -> pw.Table:
+    bids = t["bid"].with_columns(start=pw.this.date_time // TEN_SECONDS * TEN_SECONDS)
+    highest = bids.groupby(pw.this.start).reduce(pw.this.start, price=pw.reducers.max(pw.this.price))
+    joined = bids.join(highest, pw.left.start == pw.right.start, pw.left.price == pw.right.price)
+    return joined.select(pw.left.auction, pw.left.price, pw.left.bidder, pw.left.date_time, pw.left.extra)
+
+
 def q8(t: Tables) -> pw.Table:
     persons = t["person"].select(pw.this.key, pw.this.name, start=pw.this.date_time // TEN_SECONDS * TEN_SECONDS)
     persons = persons.groupby(pw.this.key, pw.this.name, pw.this.start).reduce(pw.this.key, pw.this.name, pw.this.start)
@@ -101,6 +126,30 @@ def q8(t: Tables) -> pw.Table:
     sellers = sellers.groupby(pw.this.seller, pw.this.start).reduce(pw.this.seller, pw.this.start)
     joined = persons.join(sellers, pw.left.key == pw.right.seller, pw.left.start == pw.right.start)
     return joined.select(pw.left.key, pw.left.name, window_start=pw.left.start)
+
+
+def q9(t: Tables) -> pw.Table:
+    joined = t["auction"].join(t["bid"], pw.left.key == pw.right.auction)
+    bids = joined.select(
+        pw.left.key, pw.left.item_name, pw.left.description, pw.left.initial_bid, pw.left.reserve, pw.left.date_time,
+        pw.left.expires, pw.left.seller, pw.left.category, pw.left.extra, pw.right.auction, pw.right.bidder,
+        pw.right.price, bid_date_time=pw.right.date_time, bid_extra=pw.right.extra,
+    )  # fmt: skip
+    bids = bids.filter((pw.this.bid_date_time >= pw.this.date_time) & (pw.this.bid_date_time <= pw.this.expires))
+    best = pw.reducers.argmax(pw.make_tuple(pw.this.price, -pw.this.bid_date_time))
+    rows = bids.groupby(pw.this.key).reduce(row=best)
+    found = bids.ix(rows.row)
+    return rows.select(**{name: found[name] for name in bids.column_names()})
+
+
+def q11(t: Tables) -> pw.Table:
+    session = pw.temporal.session(max_gap=TEN_SECONDS)
+    windows = t["bid"].windowby(pw.this.date_time, window=session, instance=pw.this.bidder)
+    made = windows.reduce(
+        bidder=pw.this._pw_instance, bid_count=pw.reducers.count(),
+        window_start=pw.this._pw_window_start, last=pw.this._pw_window_end,
+    )  # fmt: skip
+    return made.select(pw.this.bidder, pw.this.bid_count, pw.this.window_start, window_end=pw.this.last + TEN_SECONDS)
 
 
 def q12(t: Tables) -> pw.Table:
@@ -117,6 +166,44 @@ def q13(t: Tables) -> pw.Table:
     bids = t["bid"].with_columns(side=pw.this.auction % 10000)
     joined = bids.join(t["side_input"], pw.left.side == pw.right.key)
     return joined.select(pw.left.auction, pw.left.bidder, pw.left.price, pw.left.date_time, pw.right.label)
+
+
+def q14(t: Tables) -> pw.Table:
+    hour = pw.this.date_time // HOUR % 24
+    kind = pw.if_else(
+        (hour >= 8) & (hour <= 18), "dayTime", pw.if_else((hour <= 6) | (hour >= 20), "nightTime", "otherTime")
+    )
+    bids = t["bid"].select(
+        pw.this.auction, pw.this.bidder, pw.this.date_time, pw.this.extra,
+        price=pw.this.price * 89 // 100, bid_time_type=kind,
+        c_counts=pw.this.extra.str.len() - pw.this.extra.str.replace("c", "").str.len(),
+    )  # fmt: skip
+    return bids.filter((pw.this.price > 1000000) & (pw.this.price < 50000000))
+
+
+def _distinct_counts(t: Tables, *groups: str) -> pw.Table:
+    """q15 and q16. Those whom a FILTER leaves out are nobody (0, which is no id), who is not counted."""
+    low, high = pw.this.price < 10000, pw.this.price >= 1000000
+    ranks = {"rank1": low, "rank2": ~low & ~high, "rank3": high}
+    flags = {name: pw.if_else(condition, 1, 0) for name, condition in ranks.items()}
+    bids = t["bid"].with_columns(bid_day=pw.this.date_time // DAY * DAY, **flags)
+    some = {f"{rank}_{who}": bids[who] * bids[rank] for rank in ranks for who in ("bidder", "auction")}
+    bids = bids.with_columns(**some)
+    counts = {f"{rank}_bids": pw.reducers.sum(bids[rank]) for rank in ranks}
+    distinct = {f"{name}s": pw.reducers.count_distinct(bids[name]) for name in some}
+    totals = {f"total_{who}s": pw.reducers.count_distinct(bids[who]) for who in ("bidder", "auction")}
+    keys = [bids[name] for name in groups]
+    made = bids.groupby(*keys).reduce(*keys, total_bids=pw.reducers.count(), **counts, **totals, **distinct)
+    corrected = {name: made[name] - pw.if_else(made[f"{name[:5]}_bids"] < made.total_bids, 1, 0) for name in distinct}
+    return made.select(*(made[name] for name in (*groups, "total_bids", *counts, *totals)), **corrected)
+
+
+def q15(t: Tables) -> pw.Table:
+    return _distinct_counts(t, "bid_day")
+
+
+def q16(t: Tables) -> pw.Table:
+    return _distinct_counts(t, "channel", "bid_day")
 
 
 def q17(t: Tables) -> pw.Table:
@@ -160,12 +247,20 @@ def q20(t: Tables) -> pw.Table:
 
 QUERIES: dict[str, tuple[tuple[str, ...], Callable[[Tables], pw.Table]]] = {
     "q0": (("bid",), q0),
+    "q1": (("bid",), q1),
     "q2": (("bid",), q2),
     "q3": (("auction", "person"), q3),
     "q4": (("auction", "bid"), q4),
+    "q5": (("bid",), q5),
+    "q7": (("bid",), q7),
     "q8": (("person", "auction"), q8),
+    "q9": (("auction", "bid"), q9),
+    "q11": (("bid",), q11),
     "q12": (("bid",), q12),
     "q13": (("bid", "side_input"), q13),
+    "q14": (("bid",), q14),
+    "q15": (("bid",), q15),
+    "q16": (("bid",), q16),
     "q17": (("bid",), q17),
     "q18": (("bid",), q18),
     "q20": (("bid", "auction"), q20),

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from benchmarks.harness import Measurements
 from benchmarks.nexmark.measure import WARM_UP_STEPS
-from benchmarks.nexmark.program import NAMES, Batches, events, oracle_of, side_input
+from benchmarks.nexmark.program import NAMES, Batches, batches, events, oracle_of, side_input
 
 STATELESS = frozenset({"q0", "q1", "q2", "q10", "q14", "q21", "q22"})
 #: The query is timed after so many batches, evenly spread; its cost in between is taken to be their mean.
@@ -31,12 +31,11 @@ def rerun(query: str, num_events: int, step_events: int) -> Measurements:
         database.unregister("incoming")
     _insert(database, side_input())
     total = num_events + WARM_UP_STEPS * step_events
-    starts = list(range(0, total, step_events))
-    sampled = set(np.linspace(WARM_UP_STEPS, len(starts) - 1, min(SAMPLES, len(starts) - WARM_UP_STEPS)).astype(int))
+    count = -(-total // step_events)
+    sampled = set(np.linspace(WARM_UP_STEPS, count - 1, min(SAMPLES, count - WARM_UP_STEPS)).astype(int))
     ask = f"CREATE OR REPLACE TEMP TABLE answer AS {oracle_of(query)}"
     insertions, answers = [], []
-    for number, start in enumerate(starts):
-        batch = events(start, min(start + step_events, total))
+    for number, batch in enumerate(batches(0, total, step_events)):
         if query in STATELESS:
             for name in NAMES:
                 database.execute(f"DELETE FROM {name}")

@@ -20,8 +20,9 @@ PYTHON = ROOT / ".venv-rivals" / "bin" / "python"
 SCRIPT = Path(__file__).parent / "pathway_run.py"
 #: What each query reads; queries that are not here are not written for Pathway.
 READS = {
-    "q0": "bid", "q2": "bid", "q3": "auction,person", "q4": "auction,bid", "q8": "person,auction", "q12": "bid",
-    "q13": "bid,side_input", "q17": "bid", "q18": "bid", "q20": "bid,auction",
+    "q0": "bid", "q1": "bid", "q2": "bid", "q3": "auction,person", "q4": "auction,bid", "q5": "bid", "q7": "bid",
+    "q8": "person,auction", "q9": "auction,bid", "q11": "bid", "q12": "bid", "q13": "bid,side_input", "q14": "bid",
+    "q15": "bid", "q16": "bid", "q17": "bid", "q18": "bid", "q20": "bid,auction",
 }  # fmt: skip
 CHECKED_EVENTS = 20_000
 #: A difference of two runs below this share of one is noise: it counts as so much.
