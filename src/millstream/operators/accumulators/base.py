@@ -140,7 +140,8 @@ class LinearUpdate:
         return differs
 
     def output(self, before: Integers, after: Integers) -> pa.Array:
-        states = [np.concatenate((old[before], new[after])) for old, new in zip(self.before, self.after, strict=True)]
+        pairs = zip(self.before, self.after, strict=True)
+        states = [np.concatenate((old.take(before, axis=0), new.take(after, axis=0))) for old, new in pairs]
         return self.finish(*states)
 
 
@@ -164,7 +165,8 @@ class LinearAccumulator(Accumulator):
 
     def update(self, batch: GroupBatch) -> LinearUpdate:
         self._state = [grown(member, batch.capacity) for member in self._state]
-        before = tuple(member[batch.slots] for member in self._state)
+        # `take` asks for many rows at a time of memory that is far; an index array waits for each row of a wide member.
+        before = tuple(member.take(batch.slots, axis=0) for member in self._state)
         after = self.add(before, self.contribution(batch))
         for member, new in zip(self._state, after, strict=True):
             member[batch.slots] = new
