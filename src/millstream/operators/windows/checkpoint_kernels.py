@@ -203,9 +203,14 @@ def extend_pieces(
 
 
 @kernel
-def _beyond(a: Any, count: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
-    """The first line of a whose first `length` words are above those of line j at b. O(log count)."""
-    low, high = np.int64(0), count
+def _beyond(a: Any, count: Any, start: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
+    """The first line of a, from `start` on, whose first `length` words are above those of line j at b. O(log of how far
+    it is)."""
+    low, step = start, np.int64(1)
+    while low + step < count and _compare(a, low + step, b, j, length, width) <= 0:
+        low += step
+        step *= 2
+    high = min(low + step, count)
     while low < high:
         middle = (low + high) >> 1
         if _compare(a, middle, b, j, length, width) <= 0:
@@ -217,23 +222,26 @@ def _beyond(a: Any, count: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
 
 @kernel
 def piece_bounds(index: Any, delta: Any, checkpoints: Any, entries: Any, before: Any, after: Any, width: Any) -> Any:
-    """The entries of pieces in each run of `index`, as islands (starts, ends). O(pieces x runs x log rows)."""
+    """The entries of pieces, which are in order, in each run of `index`, as islands (starts, ends). O(pieces x runs x
+    (log of the rows between pieces + log of their own))."""
     num_runs = len(index)
     starts = np.empty((len(entries), num_runs), np.int64)
     ends = np.empty((len(entries), num_runs), np.int64)
+    heads = np.zeros(num_runs, np.int64)
     for k in range(len(entries)):
         for r in range(num_runs):
             address, count = index[r, MATRIX], index[r, COUNT]
             if before[k] == NONE:
-                starts[k, r] = _first_from(address, count, np.int64(0), delta, entries[k], PLACE, width)
+                start = _first_from(address, count, heads[r], delta, entries[k], PLACE, width)
             else:
                 mark = checkpoints[before[k] >> SOURCE_SHIFT, MATRIX]
-                starts[k, r] = _beyond(address, count, mark, before[k] & POSITION_MASK, width - 1, width)
+                start = _beyond(address, count, heads[r], mark, before[k] & POSITION_MASK, width - 1, width)
             if after[k] == NONE:
-                ends[k, r] = _beyond(address, count, delta, entries[k], PLACE, width)
+                heads[r] = _beyond(address, count, start, delta, entries[k], PLACE, width)
             else:
                 mark = checkpoints[after[k] >> SOURCE_SHIFT, MATRIX]
-                ends[k, r] = _beyond(address, count, mark, after[k] & POSITION_MASK, width - 1, width)
+                heads[r] = _beyond(address, count, start, mark, after[k] & POSITION_MASK, width - 1, width)
+            starts[k, r], ends[k, r] = start, heads[r]
     return starts, ends
 
 
@@ -294,7 +302,7 @@ def inner_checkpoints(
                 heads[r] = _first_from(address, count, np.int64(0), delta, entries[k], PLACE, width)
             else:
                 mark = checkpoints[before[k] >> SOURCE_SHIFT, MATRIX]
-                heads[r] = _beyond(address, count, mark, before[k] & POSITION_MASK, width - 1, width)
+                heads[r] = _beyond(address, count, np.int64(0), mark, before[k] & POSITION_MASK, width - 1, width)
         while True:
             source = _pass_checkpoint(checkpoints, heads, np.int64(1), delta, entries[k], width)
             if source == NONE or source == after[k]:
