@@ -22,7 +22,7 @@ from benchmarks.workers import WORKERS
 
 GRIDS: dict[str, Grid] = {g.name: g for g in (THROUGHPUT, LARGE, LATENCY, TPCH, WORKERS, STATE_GRID, DELTA_GRID)}
 #: No further run of a case or cell begins after so many seconds: in the quick selection, in the full one.
-QUICK_BUDGET_S, FULL_BUDGET_S = 6.0, 20.0
+QUICK_BUDGET_S, FULL_BUDGET_S = 6.0, 15.0
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     """Run what was asked for; with `--case` run one case in this process and print its measurements as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--case", choices=CASES, help="run one case once, in this process, and print JSON")
-    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: hours")
+    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: an hour and a half")
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="another file for the JSON; then no page is written"
     )

@@ -190,7 +190,7 @@ def filter_throughput() -> Measurements:
     return throughput(FILTER)
 
 
-@case("Join and GROUP BY together", "rows/s", target=1_500_000)
+@case("Join and GROUP BY together", "rows/s", target=1_500_000, quick=False)
 def join_group_by_throughput() -> Measurements:
     """Orders in steps of 100,000 rows joined with a million users and grouped by region."""
     return throughput(JOIN_GROUP_BY)

@@ -56,7 +56,7 @@ def ndjson_bids() -> Measurements:
     return measured("FORMAT json", JSON, reader)
 
 
-@case("CSV file of bids into GROUP BY", "rows/s")
+@case("CSV file of bids into GROUP BY", "rows/s", quick=False)
 def csv_bids() -> Measurements:
     """The same bids as CSV with a header line."""
     return measured("FORMAT csv, HEADER", CSV, "read_csv('{path}', header = true, columns = {columns})")

@@ -19,7 +19,7 @@ from benchmarks.end_to_end import NDJSON_QUERY, NDJSON_TABLE, write_bids
 from benchmarks.harness import Measurements, case
 
 INGRESS_ROWS = 500_000
-IDLE_SETTLE_S, IDLE_S = 8.0, 10.0
+IDLE_SETTLE_S, IDLE_S = 6.0, 10.0
 POLL_S = 0.002
 WAIT_S = 120.0
 BETWEEN_STARTS_S = 3.0
@@ -143,13 +143,13 @@ def text_to_success() -> Measurements:
 
 @case("From `start` to `Running`", "s", target=1.5, higher_is_better=False)
 def start_to_running() -> Measurements:
-    """POST /start until the REST API reports the pipeline as Running; median of five starts after the first, with
+    """POST /start until the REST API reports the pipeline as Running; median of three starts after the first, with
     three seconds between a stop and the next start. The first follows the server's own start at once."""
     with server() as api:
         samples = []
         api.put("p", program(50, 0))
         api.wait("p", "program_status", "Success")
-        for _ in range(6):
+        for _ in range(4):
             begin = time.perf_counter()
             api.post("/pipelines/p/start")
             api.wait("p", "deployment_status", "Running")

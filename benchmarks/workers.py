@@ -29,6 +29,8 @@ from millstream.zset.hashing import DEFAULT_SEEDS
 WARM_UP_STEPS = 2
 LOAD_STEP = 100_000
 COUNTS = (1, 2)
+#: Rows of changes that are kept until they are compared.
+MOST_PENDING = 100_000
 #: How many times the speed of one worker two are to have in steps of 100,000.
 TARGET, TIMES = 1.6, "times"
 JOINS_AND_AGGREGATES = ("q3", "q4", "q7", "q8", "q9", "q15", "q17", "q18", "q20")
@@ -42,7 +44,7 @@ def measure(query: str, num_events: int, step_events: int, loaded: int = 0) -> M
     total = loaded + num_events + WARM_UP_STEPS * step_events
     parts = chain([side_input()], batches(0, loaded, LOAD_STEP), batches(loaded, total, step_events))
     seconds: list[list[float]] = [[] for _ in COUNTS]
-    changes: list[list[Delta]] = [[] for _ in COUNTS]
+    differing: list[Delta] = []
     for number, part in enumerate(parts):
         # Whoever comes second finds the events in the cache: neither does always.
         for i in (0, 1) if number % 2 else (1, 0):
@@ -50,9 +52,10 @@ def measure(query: str, num_events: int, step_events: int, loaded: int = 0) -> M
             delta = circuits[i].step(part).deltas.get(query)
             seconds[i].append(time.perf_counter() - begin)
             if delta is not None:
-                changes[i].append(delta)
-    difference = merge_parts([*changes[0], *(delta.negate() for delta in changes[1])])
-    wrong = 0 if difference is None else consolidate(difference, DEFAULT_SEEDS).num_rows
+                differing.append(delta.negate() if i else delta)
+        if sum(delta.num_rows for delta in differing) > MOST_PENDING:
+            differing = rest_of(differing)
+    wrong = sum(delta.num_rows for delta in rest_of(differing))
     assert wrong == 0, f"{query}: {wrong} rows differ"
     timed = num_events // step_events
     measured: Measurements = {}
@@ -60,6 +63,12 @@ def measure(query: str, num_events: int, step_events: int, loaded: int = 0) -> M
         measured[f"{count}: events/s"] = timed * step_events / float(np.sum(samples[-timed:]))
         measured[f"{count}: ms"] = float(np.median(samples[-timed:])) * 1e3
     return measured
+
+
+def rest_of(deltas: list[Delta]) -> list[Delta]:
+    """What remains of deltas when rows and their negatives cancel."""
+    merged = merge_parts(deltas)
+    return [] if merged is None else [rest for rest in [consolidate(merged, DEFAULT_SEEDS)] if rest.num_rows]
 
 
 def _jobs(full: bool) -> Iterator[Job]:
