@@ -8,9 +8,13 @@ import pytest
 
 from millstream.circuit import Circuit
 from millstream.operators import floors
+from millstream.zset import cold, keeper
 from millstream.zset.changes import Operation
+from millstream.zset.cold import ColdStore
+from millstream.zset.keeper import Keeper, keeping
 from tests.circuit.test_discarding import Stream as TimedStream
 from tests.circuit.test_workers import DAY_US, TABLES, Stream, bags, batch_of, compiled
+from tests.zset.test_keeper import LateExecutor
 
 VIEWS = {
     "narrow": "SELECT t.k, t.v, u.v AS w FROM t JOIN u ON t.k = u.k",
@@ -62,6 +66,27 @@ def test_every_step_gives_what_each_view_gives_alone(seed):
         for name, circuit in alone.items():
             assert actual.get(name) == bags(circuit.step(changes, now)).get(name), f"{name}, step {number}, seed {seed}"
     assert states(together)["index"] == 0 < together.state_rows
+
+
+@pytest.mark.parametrize("late, disk", [(0.6, True), (0.95, False)])
+def test_results_do_not_depend_on_when_merges_of_shared_indexes_end(late, disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "TASK_VALUES", 0)
+    monkeypatch.setattr(keeper, "MIN_COLD_BYTES", 0)
+    monkeypatch.setattr(cold, "_SCRATCH_BYTES", 1)
+    store = ColdStore(tmp_path / "runs") if disk else None
+    program = program_of(VIEWS)
+    with keeping(Keeper(LateExecutor(3, late), store, min_cold_bytes=0 if disk else None)):
+        shared = Circuit(program)
+    plain = Circuit(program)
+    stream = Stream(program, 5)
+    most = 0
+    for number in range(12):
+        changes, now = stream.changes(20), DAY_US + number
+        assert bags(shared.step(changes, now)) == bags(plain.step(changes, now)), f"step {number}"
+        most = max(most, 0 if store is None else store.nbytes)
+    rest = stream.rest()
+    assert bags(shared.step(rest, now)) == bags(plain.step(rest, now))
+    assert (most > 0) == disk
 
 
 def test_views_that_join_the_same_tables_keep_them_once():

@@ -30,7 +30,7 @@ class Rest:
 
     def __init__(self, server: HasUrl) -> None:
         self.server = server
-        self.http = httpx.Client(base_url=server.url + "/v0", timeout=30)
+        self.http = httpx.Client(base_url=server.url + "/v0", timeout=60)
 
     def state(self, name: str, selector: str = "all") -> dict[str, Any]:
         found: dict[str, Any] = self.http.get(f"/pipelines/{name}", params={"selector": selector}).json()

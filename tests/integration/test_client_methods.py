@@ -149,7 +149,7 @@ def test_the_life_of_a_pipeline(client: FelderaClient) -> None:
     p.set_runtime_config(RuntimeConfig(workers=3))
     assert p.runtime_config().workers == 3
     p.start_paused()
-    p.wait_for_status(PipelineStatus.PAUSED, timeout=10)
+    p.wait_for_status(PipelineStatus.PAUSED, timeout=60)
     p.resume()
     p.pause()
     client.resume_pipeline("living")

@@ -36,7 +36,7 @@ def frames(socket: ClientConnection) -> tuple[list[str | bytes], int | None]:
     received: list[str | bytes] = []
     try:
         while True:
-            received.append(socket.recv(timeout=30))
+            received.append(socket.recv(timeout=60))
     except ConnectionClosed as closed:
         return received, None if closed.rcvd is None else closed.rcvd.code
 

@@ -62,7 +62,7 @@ def test_a_pipeline_runs_its_functions_and_takes_their_results_back(make: Make, 
     assert [float(r["x"]) for r in pipeline.query("SELECT * FROM v")] == [0.25]
 
     def printed() -> bool:
-        with rest.http.stream("GET", "/pipelines/functions/logs", timeout=10) as answer:
+        with rest.http.stream("GET", "/pipelines/functions/logs", timeout=60) as answer:
             return any("inverse of 4" in line for line in answer.iter_lines())
 
     wait_for("what the function printed", printed)

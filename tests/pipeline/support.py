@@ -26,7 +26,7 @@ from millstream.types import Relation
 from millstream.types.sql_type import BIGINT, VARCHAR
 from millstream.zset.changes import ChangeBatch
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 COLUMNS = (TableColumn("id", BIGINT.with_nullable(False)), TableColumn("s", VARCHAR))
 SCHEMA = tuple(Column(column.name, column.type) for column in COLUMNS)

@@ -22,7 +22,7 @@ from tests.pipeline.support import (
     wait,
 )
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 def next_chunk(subscription: Subscription) -> Chunk:
