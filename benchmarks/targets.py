@@ -143,7 +143,7 @@ def _judge(goal: Goal, rows: Mapping[str, Cells]) -> tuple[str, bool | None]:
         share = numbers[row] / goal.target.values[row]
         return share if goal.target.at_least else -share
 
-    shown = [f"{row} {format_number(numbers[row])}{goal.unit}" for row in sorted(missed or numbers, key=worst_first)]
+    shown = [f"{row} {_short(numbers[row])}{goal.unit}" for row in sorted(missed or numbers, key=worst_first)]
     if not missed:
         shown = shown[:1]
     said = "; ".join([*shown, *(f"{row} {values[row]}" for row in failed)])
@@ -151,6 +151,10 @@ def _judge(goal: Goal, rows: Mapping[str, Cells]) -> tuple[str, bool | None]:
     if good == len(values):
         return said if good == 1 else f"all {good}; worst {said}", True
     return f"{good} of {len(values)}; not {said}", False
+
+
+def _short(value: float) -> str:
+    return f"{value / 1e6:.3g} M" if value >= 1e5 else format_number(value)
 
 
 def _word(reached: bool | None) -> str:

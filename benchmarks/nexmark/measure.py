@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
+from itertools import chain, islice
 
 import duckdb
 import numpy as np
@@ -17,6 +19,8 @@ from millstream.circuit.circuit import Circuit
 #: Steps before the clock starts, with events of their own: kernels are loaded, traces have their first runs.
 WARM_UP_STEPS = 2
 MIB = 1 << 20
+#: Events that are made before a step that is timed needs the first of them.
+AHEAD_EVENTS = 2_500_000
 #: Latency: events of a step of the load and of changes; how many changes are timed, and how many come before them.
 LOAD, CHANGES, SMALL, SMALL_WARM_UP = 100_000, (1, 1_000), 500, 50
 
@@ -24,15 +28,14 @@ LOAD, CHANGES, SMALL, SMALL_WARM_UP = 100_000, (1, 1_000), 500, 50
 def measure(query: str, num_events: int, step_events: int) -> Measurements:
     """Events per second and so on, in steps of `step_events`; AssertionError if the view is not what DuckDB says.
 
-    Peak memory is that of the process: with the events, which are made before the clock starts, and the changes of
-    the view, which are kept for the check. State is that of tables and operators.
+    Peak memory is that of the process: with the events, of which `AHEAD_EVENTS` are made while the clock stands still,
+    and the changes of the view, which are kept for the check. State is that of tables and operators.
     """
     program = program_of(query)
     circuit = Circuit(program)
     total = num_events + WARM_UP_STEPS * step_events
-    parts = [side_input(), *batches(0, total, step_events)]
     deltas, seconds = [], []
-    for part in parts:
+    for part in chain([side_input()], ahead(batches(0, total, step_events), max(AHEAD_EVENTS // step_events, 1))):
         begin = time.perf_counter()
         delta = circuit.step(part).deltas.get(query)
         seconds.append(time.perf_counter() - begin)
@@ -41,7 +44,8 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     profile = circuit.profile()
     del circuit
-    database = database_of(parts)
+    # Made again: to hold all events and all state at once takes much memory.
+    database = database_of([side_input(), *batches(0, total, LOAD)])
     wrong = differences(database, program, query, deltas)
     assert wrong == 0, f"{query}: {wrong} rows differ from DuckDB's answer"
     timed = np.array(seconds[1 + WARM_UP_STEPS :])
@@ -54,6 +58,12 @@ def measure(query: str, num_events: int, step_events: int) -> Measurements:
         "rows to hold, MiB": held_bytes(database, query) / MIB,
         "state, rows": sum(entry["state_rows"] for entry in profile),
     }
+
+
+def ahead(stream: Iterator[Batches], count: int) -> Iterator[Batches]:
+    """The same, so many made at once."""
+    while made := list(islice(stream, count)):
+        yield from made
 
 
 def latency(query: str, num_events: int) -> Measurements:
