@@ -38,11 +38,12 @@ from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import EvaluationContext, compile_predicate, may_fail
 from millstream.expressions.nodes import Expression, columns_used
 from millstream.operators.arrays import Integers, Mask, fixed_values
-from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.base import Inputs, Operator
 from millstream.operators.floors import Floors, Sweeps, least, rows_alive
 from millstream.operators.index import Index, IndexReader, without_nulls
 from millstream.operators.kernels import sum_weights
 from millstream.operators.match_counts import KeyCounts, RowMatches
+from millstream.operators.matched import Matched, gathered
 from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
@@ -85,15 +86,17 @@ class _Side:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Pairs with the rows of a delta: pair i is one of row `rows[i]` with a partner of that multiplicity."""
+    """What `Matched` is, with pairs that have been gathered."""
 
     rows: Integers
     pairs: Delta
     multiplicities: Weights
 
     def counts(self, num_rows: int) -> Integers:
-        """The number of partners of each of the delta's rows."""
         return sum_weights(self.rows, self.multiplicities, num_rows)
+
+
+_Part = Matched | Delta | None
 
 
 def _by_sign(delta: Delta) -> tuple[Delta, Delta]:
@@ -161,17 +164,17 @@ class JoinOperator(Operator):
         if self._fallible and left is not None and right is not None:
             left, right = (consolidate(delta, self._seeds) for delta in (left, right))
             rounds = list(zip(_by_sign(left), _by_sign(right), strict=True))
-        parts: list[Delta | None] = []
+        parts: list[_Part] = []
         for left, right in rounds:
             if right is not None and right.num_rows:
                 parts += self._change(self._right, self._left, right, context)
             if left is not None and left.num_rows:
                 parts += self._change(self._left, self._right, left, context)
-        return merge_parts(parts)
+        return gathered(parts)
 
-    def _change(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
+    def _change(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[_Part]:
         """The output change for a change of `side` alone; adds it to the state."""
-        parts: list[Delta | None] = []
+        parts: list[_Part] = []
         unmatchable, delta = self._split_nulls(side, delta)
         if unmatchable is not None and side.padded and not self._emits_matched:
             parts.append(self._pad(side, unmatchable))
@@ -202,12 +205,12 @@ class JoinOperator(Operator):
         chosen = (counts > 0) if self._emits_matched else (counts <= 0)
         return self._pad(side, rows.filter(chosen))
 
-    def _change_by_key(self, side: _Side, other: _Side, delta: Delta) -> list[Delta | None]:
+    def _change_by_key(self, side: _Side, other: _Side, delta: Delta) -> list[_Part]:
         """The change when the key alone decides what matches."""
-        parts: list[Delta | None] = []
+        parts: list[_Part] = []
         if not self._one_sided:
-            found = self._pairs(side, delta, self._find(side, other, delta))
-            parts.append(found.pairs)
+            found = Matched(side.is_left, delta, self._find(side, other, delta))
+            parts.append(found)
             if side.padded:
                 parts.append(self._unmatched(side, delta, found.counts(delta.num_rows)))
         elif side.padded:
@@ -226,22 +229,25 @@ class JoinOperator(Operator):
                 parts.append(self._pad(other, rows))
         return parts
 
-    def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[Delta | None]:
+    def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[_Part]:
         """The change when the residual decides too, so that every row has a match count of its own."""
+        found: Matched | _Pairs
         try:
-            found = self._pairs(side, delta, self._wanted(side, delta, self._find(side, other, delta), context))
+            wanted = self._wanted(side, delta, self._find(side, other, delta), context)
+            found = Matched(side.is_left, delta, wanted)
         except EvaluationError:
             delta = consolidate(delta, self._seeds)
-            unfiltered = self._pairs(side, delta, self._find(side, other, delta))
+            unfiltered = Matched(side.is_left, delta, self._find(side, other, delta))
             found = self._filtered(self._settled(unfiltered, delta), context)
-        pairs = found.pairs
-        parts: list[Delta | None] = [] if self._one_sided else [pairs]
+        parts: list[_Part] = []
+        if not self._one_sided:
+            parts.append(found if isinstance(found, Matched) and other.matches is None else found.pairs)
         if side.matches is not None:
             counts = found.counts(delta.num_rows)
             side.matches.set_counts(delta, counts)
             parts.append(self._unmatched(side, delta, counts))
-        if other.matches is not None and pairs.num_rows:
-            split = len(self._left.types)
+        if other.matches is not None and len(found.rows):
+            pairs, split = found.pairs, len(self._left.types)
             columns = pairs.columns[:split] if other.is_left else pairs.columns[split:]
             flipped = other.matches.add_matches(Delta(columns, pairs.weights), not self._emits_matched)
             parts.append(self._pad(other, flipped))
@@ -255,7 +261,7 @@ class JoinOperator(Operator):
             return found
         return _Pairs(found.rows[chosen], found.pairs.take(chosen), found.multiplicities[chosen])
 
-    def _settled(self, found: _Pairs, delta: Delta) -> _Pairs:
+    def _settled(self, found: Matched, delta: Delta) -> _Pairs:
         """The pairs without those of rows that were deleted, whose entries in the trace still have to cancel."""
         tagged = consolidate(Delta((pa.array(found.rows), *found.pairs.columns), found.multiplicities), self._seeds)
         rows = fixed_values(tagged.columns[0])
@@ -284,13 +290,6 @@ class JoinOperator(Operator):
         count = len(found.probe_index)
         chosen = self._residual(columns, count, context).nonzero()[0]
         return found if len(chosen) == count else found.only(chosen)
-
-    def _pairs(self, side: _Side, delta: Delta, found: Found) -> _Pairs:
-        """The pairs of rows of `delta` and the matches found for them, left columns first."""
-        mine = delta.take(found.probe_index)
-        theirs, weights = found.columns(range(len(found.types))), found.weights()
-        columns = mine.columns + theirs if side.is_left else theirs + mine.columns
-        return _Pairs(found.probe_index, Delta(columns, mine.weights * weights), weights)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: for each key that has some, that of the left side and that of the right one."""

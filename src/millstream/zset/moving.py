@@ -8,6 +8,7 @@ O(bytes moved).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -71,6 +72,29 @@ def gather_columns(
             _take_others(columns, sources, wanted, kinds, out, made)
     gathered = Gathered(types, count, out, space, characters, made)
     return Columns([(gathered, o) for o in range(len(made))], out)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Entries of several deltas or runs: `places[i]` is the source and the position in it (kernels.py); tables[s]
+    describes the columns of source s, all of `types`, which are columns[s]."""
+
+    types: Sequence[pa.DataType]
+    places: Positions
+    tables: npt.NDArray[np.int64]
+    columns: Sequence[Columns]
+
+
+def gather_sources(parts: Sequence[Sources]) -> Columns:
+    """All columns of the entries of all parts, one part after the other. O(bytes moved)."""
+    places, first = [], 0
+    for part in parts:
+        places.append(part.places + (first << SOURCE_SHIFT))
+        first += len(part.columns)
+    types = parts[0].types
+    tables = np.concatenate([part.tables for part in parts])
+    columns = [source for part in parts for source in part.columns]
+    return gather_columns(types, np.concatenate(places), tables, columns, range(len(types)))
 
 
 def take_columns(columns: Sequence[pa.Array], positions: Positions) -> Columns:

@@ -39,7 +39,7 @@ from millstream.zset.equality import equal_values
 from millstream.zset.gathered import Columns, describe
 from millstream.zset.hashing import Hashes, Seeds, hash_described, is_flat
 from millstream.zset.keeper import RunHolder
-from millstream.zset.moving import Positions, gather_columns
+from millstream.zset.moving import Positions, Sources, gather_columns
 from millstream.zset.probe_kernels import ROW_HASHES, WEIGHTS, find_rows, gather_words, probe_runs
 from millstream.zset.run import Run, build_identified, build_run, filter_run, merge_runs
 
@@ -85,6 +85,15 @@ class Found:
         if self.places is not None:
             wanted = [self.places[i] for i in wanted]
         return gather_columns(types, self.sources, self.tables, [run.columns for run in self.runs], wanted)
+
+    @property
+    def where(self) -> Sources:
+        """Where the entries' columns are, to be gathered together with others."""
+        columns, tables = [run.columns for run in self.runs], self.tables
+        if self.places is not None:
+            columns = [each.select(self.places) for each in columns]
+            tables = np.take(tables, self.places, axis=1)
+        return Sources(self.types, self.sources, tables, columns)
 
     def weights(self) -> Weights:
         """The weights of the entries."""
