@@ -62,6 +62,44 @@ CASES = {
               Scan u
         """,
     ),
+    "an equality in all operands of an OR is a join by key": (
+        "SELECT t.id FROM t, u WHERE (t.a = u.a AND t.b > 0 AND u.c < 5) OR (t.b > 7 AND t.a = u.a AND u.c < 9)",
+        """
+        Project id
+          Join inner on a = a where (((b > 0) AND (c < 5)) OR ((b > 7) AND (c < 9)))
+            Project id, a, b
+              Scan t
+            Project a, c
+              Scan u
+        """,
+    ),
+    "an equality in all operands of an outer join's OR is its key": (
+        "SELECT t.id FROM t LEFT JOIN u ON (t.a = u.a AND t.b > 0) OR (t.a = u.a AND u.c < 9)",
+        """
+        Project id
+          Join left on a = a where ((b > 0) OR (c < 9))
+            Project id, a, b
+              Scan t
+            Project a, c
+              Scan u
+        """,
+    ),
+    "an operand of an OR that covers the others is all of it": (
+        "SELECT id FROM t WHERE (a = 1 AND b > 0) OR a = 1",
+        """
+        Project id
+          Filter (a = 1)
+            Scan t
+        """,
+    ),
+    "what may fail stays behind its guards in an OR": (
+        "SELECT id FROM t WHERE (b <> 0 AND 1 / b > 0) OR (a > 3 AND 1 / b > 0)",
+        """
+        Project id
+          Filter (((b <> 0) AND ((1 / b) > 0)) OR ((a > 3) AND ((1 / b) > 0)))
+            Scan t
+        """,
+    ),
     "joins are ordered so that equalities connect them": (
         "SELECT t.id, u.c, k.id AS kid FROM t, u, k WHERE t.s = k.s AND u.a = k.a",
         """

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from millstream.expressions.evaluate import is_deterministic
 from millstream.expressions.evaluate import may_fail as evaluation_may_fail
+from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Call, Case, Cast, ColumnRef, Expression, Lambda, Literal, OuterRef, children
 from millstream.expressions.registry import build_call
 from millstream.types import Kind, SqlType
@@ -51,6 +53,33 @@ def split_conjunction(expression: Expression) -> list[Expression]:
     if isinstance(expression, Call) and expression.name == "AND":
         return [part for argument in expression.arguments for part in split_conjunction(argument)]
     return [expression]
+
+
+def factored(condition: Expression) -> list[Expression]:
+    """The operands of its nested ANDs, with those of ORs that all their operands ask for: (a AND b) OR (a AND c) is a
+    and (b OR c). What may fail stays behind the conditions that guard it."""
+    parts: list[Expression] = []
+    for part in split_conjunction(condition):
+        options = [split_conjunction(operand) for operand in _split_disjunction(part)]
+        common = [c for c in dict.fromkeys(options[0]) if all(c in o for o in options) and _may_move(c)]
+        if len(options) < 2 or not common:
+            parts.append(part)
+            continue
+        rests = [conjunction(c for c in option if c not in common) for option in options]
+        parts += common
+        if None not in rests:
+            parts.append(build_call("OR", [rest for rest in rests if rest is not None]))
+    return parts
+
+
+def _split_disjunction(expression: Expression) -> list[Expression]:
+    if isinstance(expression, Call) and expression.name == "OR":
+        return [part for argument in expression.arguments for part in _split_disjunction(argument)]
+    return [expression]
+
+
+def _may_move(condition: Expression) -> bool:
+    return not may_fail(condition) and is_deterministic(condition) and not calls_user_code(condition)
 
 
 def conjunction(parts: Iterable[Expression]) -> Expression | None:

@@ -1,4 +1,5 @@
-"""Conditions that are known beforehand: TRUE is dropped, FALSE leaves no rows.
+"""Conditions that are known beforehand: TRUE is dropped, FALSE leaves no rows. And what all operands of an OR ask for
+stands before it, where it may become a key of a join.
 
 A condition without columns is evaluated here if that succeeds; one that fails stays, to fail when a row needs it.
 """
@@ -11,7 +12,7 @@ from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import evaluate_constant, is_deterministic
 from millstream.expressions.functions.user_defined import calls_user_code
 from millstream.expressions.nodes import Expression, Literal, columns_used
-from millstream.plan.conditions import TRUE, conjunction, may_fail, split_conjunction
+from millstream.plan.conditions import TRUE, conjunction, factored, may_fail
 from millstream.plan.nodes import Filter, Join, JoinKind, Plan, Values
 
 
@@ -35,7 +36,7 @@ def simplify(plan: Plan) -> Plan:
 def folded(condition: Expression) -> Expression | None:
     """The condition without constant conjuncts; None if it is TRUE, a literal FALSE if it never holds."""
     kept: list[Expression] = []
-    for part in split_conjunction(condition):
+    for part in factored(condition):
         value = _constant(part)
         if value is True:
             continue

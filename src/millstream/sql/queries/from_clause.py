@@ -11,7 +11,7 @@ from dataclasses import replace
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
 from millstream.expressions.registry import build_call
-from millstream.plan.conditions import split_conjunction
+from millstream.plan.conditions import factored
 from millstream.plan.joining import join_plan
 from millstream.plan.nodes import Column, Filter, JoinKind, Plan, Project, Scan
 from millstream.plan.program import Span
@@ -107,7 +107,7 @@ def _join(node: Join, env: QueryEnvironment) -> tuple[Plan, Scope]:
     subqueries = Subqueries()
     if node.condition is not None:
         inner = Environment(env, replace(scope, outer=env.outer), subqueries=subqueries, clause="ON")
-        conjuncts.extend(split_conjunction(condition(node.condition, inner)))
+        conjuncts.extend(factored(condition(node.condition, inner)))
     if subqueries.requests:
         plan = join_with_subqueries(kind, left, right, conjuncts, subqueries, node.span)
     else:
