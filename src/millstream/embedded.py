@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.errors import MillstreamError
+from millstream.pipeline import precompile
 from millstream.pipeline.adhoc import AdhocEngine
 from millstream.pipeline.controller import Controller
 from millstream.pipeline.frames import FrameFormat, from_arrow, to_arrow
@@ -59,6 +60,7 @@ class Pipeline:
         runtime_config: dict[str, Any] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
+        precompile.start()
         self.program = _compiled(sql, _library(udf))
         if workers is not None:
             runtime_config = {**(runtime_config or {}), "workers": workers}

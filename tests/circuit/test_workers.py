@@ -11,8 +11,9 @@ import pytest
 
 from millstream.circuit import Circuit
 from millstream.circuit.sharded import ShardedOperator
-from millstream.circuit.workers import Workers, effective_workers, usable_processors
+from millstream.circuit.workers import Workers, effective_workers
 from millstream.errors import EvaluationError
+from millstream.processors import usable_processors
 from millstream.sql.compile import compile_program
 from millstream.types import arrow_type
 from millstream.udf.library import library_of

@@ -10,14 +10,14 @@ not begun it.
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
+
+from millstream.processors import usable_processors
 
 Result = TypeVar("Result")
 
@@ -67,15 +67,6 @@ SINGLE = Workers()
 @lru_cache
 def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="worker")
-
-
-def usable_processors(cores: float | None = None) -> int:
-    """How many processors this process may use; `cores`: at most so many, a part of one counts as one."""
-    if hasattr(os, "sched_getaffinity"):
-        found = len(os.sched_getaffinity(0))
-    else:
-        found = os.cpu_count() or 1
-    return found if cores is None else max(1, min(found, math.ceil(cores)))
 
 
 def effective_workers(wanted: int | None, cores: float | None = None) -> int:

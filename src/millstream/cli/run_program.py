@@ -15,6 +15,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from millstream import no_pandas
 from millstream.cli.render import Output
 from millstream.cli.udf_file import UdfFile, udf_file
 from millstream.errors import MillstreamError
@@ -49,11 +50,14 @@ def run(
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
     from millstream.allocator import keep_freed_memory  # the engine takes a moment to load: not for other commands
-    from millstream.circuit.workers import usable_processors
     from millstream.embedded import Pipeline
+    from millstream.processors import usable_processors
 
     keep_freed_memory()
-    with Pipeline(file.read(), udf=udf_file(Path(file.name), udf), workers=workers or usable_processors()) as pipeline:
+    code = udf_file(Path(file.name), udf)
+    if code is not None:
+        no_pandas.allow()
+    with Pipeline(file.read(), udf=code, workers=workers or usable_processors()) as pipeline:
         started = time.perf_counter()
         pipeline.start()
         ended = _follow(pipeline, seconds, quiet=as_json)

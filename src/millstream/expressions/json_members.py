@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.expressions.vectors import validity_buffer
+from millstream.zset.compiled import READ_ONLY_BYTES, kernel, kernel_for
 
 _QUOTE, _BACKSLASH, _COMMA = ord('"'), ord("\\"), ord(",")
 _OPEN_LIST, _CLOSE_LIST, _OPEN_MAP, _CLOSE_MAP = ord("["), ord("]"), ord("{"), ord("}")
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _after_string(data: Any, at: Any, end: Any) -> Any:
     """The position after the string that starts at `at`."""
     at += 1
@@ -29,7 +29,7 @@ def _after_string(data: Any, at: Any, end: Any) -> Any:
     return min(at + 1, end)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _after_value(data: Any, at: Any, end: Any) -> Any:
     """The position of the comma or bracket that ends the value at `at`."""
     depth = 0
@@ -50,7 +50,7 @@ def _after_value(data: Any, at: Any, end: Any) -> Any:
     return end
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"uint8[::1], int64[::1], boolean[::1], {READ_ONLY_BYTES}, int64[::1], int64[::1]")
 def _find_key(data: Any, offsets: Any, valid: Any, key: Any, starts: Any, ends: Any) -> None:
     """Where the member of `key` (with quotes and colon) is in each object; an empty span where there is none."""
     width = len(key)
@@ -74,7 +74,7 @@ def _find_key(data: Any, offsets: Any, valid: Any, key: Any, starts: Any, ends: 
             at += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for("uint8[::1], int64[::1], boolean[::1], int64, int64[::1], int64[::1]")
 def _find_index(data: Any, offsets: Any, valid: Any, index: Any, starts: Any, ends: Any) -> None:
     """Where element `index` (from 1) is in each array."""
     for row in range(len(starts)):
@@ -93,7 +93,7 @@ def _find_index(data: Any, offsets: Any, valid: Any, index: Any, starts: Any, en
             at = stop + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for("uint8[::1], int64[::1], int64[::1], uint8[::1]")
 def _copy(data: Any, starts: Any, offsets: Any, out: Any) -> None:
     for row in range(len(starts)):
         for i in range(offsets[row + 1] - offsets[row]):

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from millstream.expressions.rows import all_ascii
 from millstream.expressions.vectors import both_valid, valid_of, validity_buffer
-from millstream.zset.words import copy, find_byte, kernel
+from millstream.zset.compiled import READ_ONLY_BYTES, kernel, kernel_for
+from millstream.zset.words import copy, find_byte
 
 Int64s = npt.NDArray[np.int64]
 #: A count of characters that no text has.
@@ -57,7 +58,7 @@ def gathered(column: pa.Array, starts: Int64s, lengths: Int64s, *others: pa.Arra
     return pa.Array.from_buffers(column.type, len(starts), buffers)
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], int64[::1], uint8[::1]")
 def _gather(data: Any, starts: Any, offsets: Any, out: Any) -> None:
     source, target = data.ctypes.data, out.ctypes.data
     for row in range(len(starts)):
@@ -81,7 +82,7 @@ def _count_parts(data: Any, at: Any, end: Any, separator: Any) -> Any:
     width = len(separator)
     count = 1
     while at + width <= end:
-        if data[at] == separator[0] and _matches(data, at, separator, 0, width):
+        if data[at] == separator[0] and _matches(data, at, separator, np.int64(0), width):
             count += 1
             at += width
         else:
@@ -89,7 +90,7 @@ def _count_parts(data: Any, at: Any, end: Any, separator: Any) -> Any:
     return count
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], {READ_ONLY_BYTES}, int64[::1], int64[::1], int64[::1]")
 def _find_parts(data: Any, offsets: Any, separator: Any, numbers: Any, starts: Any, lengths: Any) -> None:
     """Where part numbers[row] of each text is; length -1 where there is none. The separator is not empty."""
     width, first = len(separator), separator[0]
@@ -105,7 +106,7 @@ def _find_parts(data: Any, offsets: Any, separator: Any, numbers: Any, starts: A
         last = end - width
         while at <= last:
             at = find_byte(base, at, last + 1, first)
-            if at <= last and (width == 1 or _matches(data, at, separator, 0, width)):
+            if at <= last and (width == 1 or _matches(data, at, separator, np.int64(0), width)):
                 if count == number:
                     break
                 count += 1
@@ -131,7 +132,7 @@ def parts(column: pa.Array, separator: str, numbers: pa.Array) -> tuple[Int64s, 
 # ---- substrings --------------------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1]")
 def _find_windows(data: Any, offsets: Any, firsts: Any, counts: Any, starts: Any, lengths: Any) -> None:
     """Where counts[row] code points from firsts[row] on are in each text; negative ones count from the end."""
     for row in range(len(starts)):
@@ -192,7 +193,7 @@ def _find(data: Any, at: Any, end: Any, needle: Any, low: Any, high: Any) -> Any
     return -1
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], {READ_ONLY_BYTES}, int64[::1], int64, boolean, int64[::1]")
 def _positions(data: Any, offsets: Any, needles: Any, needle_offsets: Any, step: Any, points: Any, found: Any) -> None:
     """The 1-based position of each needle, in code points if `points`; 0 if there is none."""
     for row in range(len(found)):
@@ -221,7 +222,7 @@ def positions(column: pa.Array, needles: pa.Array) -> Int64s:
 # ---- REPLACE -----------------------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], {READ_ONLY_BYTES}, int64[::1], int64, int64[::1], int64, int64[::1]")
 def _measure_replaced(
     data: Any, offsets: Any, needles: Any, needle_offsets: Any, step: Any, sizes: Any, size_step: Any, lengths: Any
 ) -> None:
@@ -243,7 +244,10 @@ def _measure_replaced(
         lengths[row] = length
 
 
-@kernel
+@kernel_for(
+    f"{READ_ONLY_BYTES}, int64[::1], {READ_ONLY_BYTES}, int64[::1], int64, {READ_ONLY_BYTES}, int64[::1], int64, "
+    "int64[::1], uint8[::1]"
+)
 def _write_replaced(
     data: Any, offsets: Any, needles: Any, needle_offsets: Any, step: Any, texts: Any, text_offsets: Any,
     text_step: Any, placed: Any, out: Any
@@ -296,7 +300,7 @@ def replaced(column: pa.Array, needles: pa.Array, texts: pa.Array) -> pa.Array:
 # ---- INITCAP -----------------------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], boolean, uint8[::1]")
 def _capitalize(data: Any, offsets: Any, blanks_only: Any, out: Any) -> None:
     base = offsets[0]
     for row in range(len(offsets) - 1):
@@ -331,7 +335,7 @@ def capitalized(column: pa.Array, blanks_only: bool) -> pa.Array:
 ANY_ONE, ANY_MANY = 256, 257
 
 
-@kernel
+@kernel_for(f"{READ_ONLY_BYTES}, int64[::1], int16[::1], boolean[::1]")
 def _match_likes(data: Any, offsets: Any, codes: Any, found: Any) -> None:
     """Which texts a pattern matches: greedily, going back to behind the last ANY_MANY that was passed."""
     count = len(codes)

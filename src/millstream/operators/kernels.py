@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-kernel = numba.njit(nogil=True, cache=True)
+from millstream.zset.compiled import kernel, kernel_for
 
 _LOW32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
@@ -22,7 +21,7 @@ _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-@kernel
+@kernel_for("int64[::1], int64[::1]")
 def group_slots(slots: Any, mark: Any) -> Any:
     """Numbers the distinct slots in order of first occurrence: (group of each row, first row of each group).
 
@@ -45,7 +44,7 @@ def group_slots(slots: Any, mark: Any) -> Any:
     return groups, first[:found].copy()
 
 
-@kernel
+@kernel_for("int64[::1], int64[::1], int64")
 def sum_weights(groups: Any, weights: Any, num_groups: Any) -> Any:
     """The total weight of each group."""
     totals = np.zeros(num_groups, np.int64)
@@ -54,7 +53,7 @@ def sum_weights(groups: Any, weights: Any, num_groups: Any) -> Any:
     return totals
 
 
-@kernel
+@kernel_for("int64[::1], int64[:, ::1], int64[::1], int64[:, ::1]")
 def count_rows(groups: Any, weights: Any, columns: Any, totals: Any) -> None:
     """Adds the weights in line k of a matrix to column columns[k] of the totals, a line for each group."""
     for k in range(len(columns)):
@@ -63,7 +62,7 @@ def count_rows(groups: Any, weights: Any, columns: Any, totals: Any) -> None:
             totals[groups[i], column] += weights[k, i]
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[::1], int64[::1], int64[:, ::1]")
 def count_values(counts: Any, slots: Any, values: Any, weights: Any) -> Any:
     """Adds the weights of rows, a line for each filter, to how often their values occur, whose places are `slots`.
 
@@ -95,7 +94,7 @@ def count_values(counts: Any, slots: Any, values: Any, weights: Any) -> Any:
     return signs, gained, gone[:num_gone].copy()
 
 
-@kernel
+@kernel_for("int64[::1], int64[::1], int64[::1], int64")
 def sum_integers(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
     """The weighted sum of each group, of values that fit in 33 bits."""
     totals = np.zeros(num_groups, np.int64)
@@ -114,7 +113,7 @@ def _multiply(a: Any, b: Any) -> Any:
     return (p00 & _LOW32) | (middle << _S32), p11 + (p01 >> _S32) + (p10 >> _S32) + (middle >> _S32)
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1], uint64[::1], int64[::1], int64")
 def sum_wide(groups: Any, low: Any, high: Any, weights: Any, num_groups: Any) -> Any:
     """The weighted sum of each group, exactly: 192-bit two's complement of 128-bit values, lowest word first."""
     totals = np.zeros((num_groups, 3), np.uint64)
@@ -152,7 +151,7 @@ def sum_wide(groups: Any, low: Any, high: Any, weights: Any, num_groups: Any) ->
     return totals
 
 
-@kernel
+@kernel_for("uint64[:, ::1], uint64[:, ::1]")
 def add_wide(a: Any, b: Any) -> Any:
     """The sums of 192-bit integers, row by row."""
     total = np.empty_like(a)
@@ -169,7 +168,7 @@ def add_wide(a: Any, b: Any) -> Any:
     return total
 
 
-@kernel
+@kernel_for("uint64[:, ::1], int64[::1]")
 def divide_wide(a: Any, divisors: Any) -> Any:
     """192-bit integers divided by int64 (not 0), truncated towards zero, row by row."""
     result = np.zeros_like(a)
@@ -215,7 +214,7 @@ def divide_wide(a: Any, divisors: Any) -> Any:
     return result
 
 
-@kernel
+@kernel_for("int64[::1], float64[::1], int64[::1], int64")
 def sum_floats(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
     """The weighted sum of each group's finite values as an unevaluated pair (sum, error), followed by the largest
     magnitude that went into it; and how often the group has NaN, +Inf and -Inf. The error terms are exact (Knuth's
@@ -247,7 +246,7 @@ def sum_floats(groups: Any, values: Any, weights: Any, num_groups: Any) -> Any:
     return totals, specials
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1], boolean[::1], int64")
 def best_codes(groups: Any, codes: Any, wanted: Any, num_groups: Any) -> Any:
     """The greatest code of each group's wanted rows and the row it is at, -1 for none."""
     best = np.zeros(num_groups, np.uint64)
@@ -270,7 +269,7 @@ def _precedes(words: Any, i: Any, j: Any) -> Any:
     return False
 
 
-@kernel
+@kernel_for("int64[::1], int64, uint64[:, ::1]")
 def order_in_groups(groups: Any, num_groups: Any, words: Any) -> Any:
     """The rows group by group, each group ordered by the columns of `words`, rows that are equal there by position.
 
@@ -311,7 +310,8 @@ def order_in_groups(groups: Any, num_groups: Any, words: Any) -> Any:
                     else:
                         spare[k] = order[j]
                         j += 1
-            order[start:end] = spare[start:end]
+            for k in range(start, end):  # numba takes 4 s to compile an assignment of slices
+                order[k] = spare[k]
             width *= 2
         start = end
     return order

@@ -22,6 +22,7 @@ import uvicorn
 
 from millstream import no_pandas  # noqa: F401 - before pyarrow
 from millstream.allocator import keep_freed_memory
+from millstream.pipeline import precompile
 from millstream.pipeline.host import Host, Spec, write_atomically
 from millstream.pipeline.server import create_app
 from millstream.pipeline.warm import warm_up
@@ -41,6 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    precompile.start(precompile.ALL)
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     path = sys.stdin.readline().strip() if arguments.wait else arguments.spec
     if not path:

@@ -7,8 +7,10 @@ the lambdas around it, whose values it captures; columns of the query it does no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import structs
 
 from millstream.expressions.errors import TypeCheckError
 from millstream.expressions.nodes import ColumnRef, Expression
@@ -84,7 +86,7 @@ def _has_query(node: Any) -> bool:
         return any(_has_query(item) for item in node)
     if isinstance(node, Subquery | Exists | InQuery | Quantified):
         return True
-    return isinstance(node, Node) and any(_has_query(getattr(node, f.name)) for f in fields(node))
+    return isinstance(node, Node) and any(_has_query(getattr(node, name)) for name in node.__struct_fields__)
 
 
 def _is_parameter(name: str, scope: Scope) -> bool:
@@ -110,7 +112,7 @@ def _with_fields(node: Any, scope: LambdaScope) -> Any:
             raise invalid(f"reference to '{node.parts[1].name}' from enclosing scope", node.span)
     if isinstance(node, tuple):
         return tuple(_with_fields(item, scope) for item in node)
-    if is_dataclass(node) and isinstance(node, Node) and not isinstance(node, Lambda | Name):
-        changed = {f.name: _with_fields(getattr(node, f.name), scope) for f in fields(node)}
-        return replace(node, **changed)
+    if isinstance(node, Node) and not isinstance(node, Lambda | Name):
+        changed = {name: _with_fields(getattr(node, name), scope) for name in node.__struct_fields__}
+        return structs.replace(node, **changed)
     return node

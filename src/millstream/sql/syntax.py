@@ -1,23 +1,22 @@
 """The syntax tree: what was written, and where. No names are resolved and no types are known here.
 
-Every node has the span of its text. Nodes are plain frozen records; the grammar in `parser/` builds them and the
+Every node has the span of its text. Nodes are plain frozen records (msgspec makes their classes fifty times faster than
+dataclasses: a part of every start); the grammar in `parser/` builds them and the
 binder (`expressions.py`, `queries/`, `statements/`) dispatches on their classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from millstream.plan.program import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier(Node):
+class Identifier(Node, frozen=True):
     """A name in canonical form; `quoted` as written."""
 
     name: str
@@ -27,8 +26,7 @@ class Identifier(Node):
 # ---- types ----
 
 
-@dataclass(frozen=True, slots=True)
-class TypeName(Node):
+class TypeName(Node, frozen=True):
     """A type as written. `name`: upper case for built-in types (with words normalised: `DOUBLE`, `TIMESTAMP_TZ`,
     `INTEGER UNSIGNED`), or the identifier of a user type. `nullable` None: not stated."""
 
@@ -45,15 +43,13 @@ class TypeName(Node):
 # ---- expressions ----
 
 
-@dataclass(frozen=True, slots=True)
-class Name(Node):
+class Name(Node, frozen=True):
     """A dotted path."""
 
     parts: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Star(Node):
+class Star(Node, frozen=True):
     """`*`, `t.*`, with its modifiers."""
 
     qualifier: tuple[Identifier, ...] = ()
@@ -61,8 +57,7 @@ class Star(Node):
     replace: tuple[tuple[Node, Identifier], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Constant(Node):
+class Constant(Node, frozen=True):
     """A literal. `kind`: NUMBER, STRING, BINARY, BOOLEAN, NULL, or the type of a prefix form (DATE, TIME, TIMESTAMP,
     TIMESTAMP_TZ, UUID, REAL, DOUBLE, DECIMAL); `text` is its content."""
 
@@ -74,8 +69,7 @@ class Constant(Node):
 DEFAULT_INTERVAL_DIGITS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalLiteral(Node):
+class IntervalLiteral(Node, frozen=True):
     """`INTERVAL <value> <unit>[(digits)] [TO <unit>]`: text of a quoted literal, whose first field may have so many
     digits, or an expression to multiply by one unit."""
 
@@ -86,16 +80,14 @@ class IntervalLiteral(Node):
     digits: int = DEFAULT_INTERVAL_DIGITS
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(Node):
+class Operation(Node, frozen=True):
     """A unary or binary operator under its registry name."""
 
     name: str
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Between(Node):
+class Between(Node, frozen=True):
     operand: Node
     low: Node
     high: Node
@@ -103,22 +95,19 @@ class Between(Node):
     symmetric: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InList(Node):
+class InList(Node, frozen=True):
     operand: Node
     items: tuple[Node, ...]
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InQuery(Node):
+class InQuery(Node, frozen=True):
     operand: Node
     query: Node
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Quantified(Node):
+class Quantified(Node, frozen=True):
     """`x = ANY (query)`."""
 
     operator: str
@@ -127,49 +116,42 @@ class Quantified(Node):
     query: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Exists(Node):
+class Exists(Node, frozen=True):
     query: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Subquery(Node):
+class Subquery(Node, frozen=True):
     """A query in parentheses, as a scalar or, after ARRAY or MAP, collected."""
 
     query: Node
     collect: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Argument(Node):
+class Argument(Node, frozen=True):
     """A function argument, named (`SIZE => ...`) or not."""
 
     value: Node
     name: Identifier | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableArgument(Node):
+class TableArgument(Node, frozen=True):
     """`TABLE t` as an argument of a table function."""
 
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Lambda(Node):
+class Lambda(Node, frozen=True):
     parameters: tuple[Identifier, ...]
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
-class SortItem(Node):
+class SortItem(Node, frozen=True):
     expression: Node
     descending: bool
     nulls_first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Window(Node):
+class Window(Node, frozen=True):
     """The OVER clause: a name, or a specification kept as parsed parts."""
 
     name: Identifier | None
@@ -178,8 +160,7 @@ class Window(Node):
     frame: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame(Node):
+class Frame(Node, frozen=True):
     """`RANGE|ROWS BETWEEN low AND high`; a bound is (kind, offset)."""
 
     unit: str
@@ -188,8 +169,7 @@ class Frame(Node):
     exclude: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCall(Node):
+class FunctionCall(Node, frozen=True):
     """`name(arguments)`, with `options` for syntax that is no value (the unit of EXTRACT, ...).
     `over` None: not over a window."""
 
@@ -205,49 +185,41 @@ class FunctionCall(Node):
     within_distinct: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CastExpression(Node):
+class CastExpression(Node, frozen=True):
     operand: Node
     type: TypeName
     safe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CaseExpression(Node):
+class CaseExpression(Node, frozen=True):
     operand: Node | None
     branches: tuple[tuple[Node, Node], ...]
     otherwise: Node | None
 
 
-@dataclass(frozen=True, slots=True)
-class RowExpression(Node):
+class RowExpression(Node, frozen=True):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayExpression(Node):
+class ArrayExpression(Node, frozen=True):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapExpression(Node):
+class MapExpression(Node, frozen=True):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Index(Node):
+class Index(Node, frozen=True):
     operand: Node
     index: Node
 
 
-@dataclass(frozen=True, slots=True)
-class FieldAccess(Node):
+class FieldAccess(Node, frozen=True):
     operand: Node
     field: Identifier
 
 
-@dataclass(frozen=True, slots=True)
-class TimeDifference(Node):
+class TimeDifference(Node, frozen=True):
     """`(a - b) DAY TO SECOND`."""
 
     left: Node
@@ -259,51 +231,44 @@ class TimeDifference(Node):
 # ---- relations ----
 
 
-@dataclass(frozen=True, slots=True)
-class TableAlias(Node):
+class TableAlias(Node, frozen=True):
     name: Identifier
     columns: tuple[Identifier, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hint(Node):
+class Hint(Node, frozen=True):
     """`name(arguments)` in `/*+ ... */`; `arguments` None: no parentheses."""
 
     name: Identifier
     arguments: tuple[Identifier, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class TableReference(Node):
+class TableReference(Node, frozen=True):
     name: Name
     alias: TableAlias | None = None
     hints: tuple[Hint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedTable(Node):
+class DerivedTable(Node, frozen=True):
     query: Node
     alias: TableAlias | None = None
     lateral: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TableFunction(Node):
+class TableFunction(Node, frozen=True):
     """`TABLE(f(...))`."""
 
     call: FunctionCall
     alias: TableAlias | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UnnestTable(Node):
+class UnnestTable(Node, frozen=True):
     items: tuple[Node, ...]
     ordinality: bool
     alias: TableAlias | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Join(Node):
+class Join(Node, frozen=True):
     """`kind`: INNER, LEFT, RIGHT, FULL, CROSS (also the comma), SEMI, ASOF."""
 
     kind: str
@@ -315,8 +280,7 @@ class Join(Node):
     match_condition: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PivotValue(Node):
+class PivotValue(Node, frozen=True):
     """A value of the axes of PIVOT, as it is written, and its alias."""
 
     constants: tuple[Node, ...]
@@ -324,8 +288,7 @@ class PivotValue(Node):
     alias: Identifier | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pivot(Node):
+class Pivot(Node, frozen=True):
     source: Node
     measures: tuple[SelectItem, ...]
     axes: tuple[Name, ...]
@@ -333,16 +296,14 @@ class Pivot(Node):
     alias: TableAlias | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UnpivotColumns(Node):
+class UnpivotColumns(Node, frozen=True):
     """An entry of the list of UNPIVOT: the columns that become measures, and constants for the axes, if given."""
 
     names: tuple[Name, ...]
     constants: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unpivot(Node):
+class Unpivot(Node, frozen=True):
     """`nulls`: rows whose measures are all NULL stay."""
 
     source: Node
@@ -353,8 +314,7 @@ class Unpivot(Node):
     alias: TableAlias | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unbuilt(Node):
+class Unbuilt(Node, frozen=True):
     """A clause that the grammar knows and the binder does not build: `what` is named in the message."""
 
     what: str
@@ -363,14 +323,12 @@ class Unbuilt(Node):
 # ---- queries ----
 
 
-@dataclass(frozen=True, slots=True)
-class SelectItem(Node):
+class SelectItem(Node, frozen=True):
     expression: Node
     alias: Identifier | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupBy(Node):
+class GroupBy(Node, frozen=True):
     """`items`: expressions and GroupingSets; `all`: GROUP BY ALL; `distinct`: equal grouping sets count once. An item
     `()` is an empty RowExpression."""
 
@@ -379,16 +337,14 @@ class GroupBy(Node):
     distinct: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GroupingSets(Node):
+class GroupingSets(Node, frozen=True):
     """`kind`: GROUPING SETS, CUBE or ROLLUP; a RowExpression among the items is one composite item."""
 
     kind: str
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Select(Node):
+class Select(Node, frozen=True):
     items: tuple[SelectItem, ...]
     distinct: bool = False
     distinct_on: tuple[Node, ...] = ()
@@ -401,13 +357,11 @@ class Select(Node):
     hints: tuple[Hint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ValuesQuery(Node):
+class ValuesQuery(Node, frozen=True):
     rows: tuple[tuple[Node, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetOperation(Node):
+class SetOperation(Node, frozen=True):
     """`operator`: UNION, EXCEPT, INTERSECT."""
 
     operator: str
@@ -416,8 +370,7 @@ class SetOperation(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered(Node):
+class Ordered(Node, frozen=True):
     """A query with ORDER BY, LIMIT, OFFSET. `order_all`: ORDER BY ALL, whose direction is that of the one item."""
 
     query: Node
@@ -427,15 +380,13 @@ class Ordered(Node):
     offset: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CommonTable(Node):
+class CommonTable(Node, frozen=True):
     name: Identifier
     columns: tuple[Identifier, ...]
     query: Node
 
 
-@dataclass(frozen=True, slots=True)
-class WithQuery(Node):
+class WithQuery(Node, frozen=True):
     tables: tuple[CommonTable, ...]
     query: Node
 
@@ -443,43 +394,37 @@ class WithQuery(Node):
 # ---- statements ----
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyItem(Node):
+class PropertyItem(Node, frozen=True):
     key: Constant
     value: Constant
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignKey(Node):
+class ForeignKey(Node, frozen=True):
     columns: tuple[Identifier, ...]
     table: Identifier
     targets: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnAttribute(Node):
+class ColumnAttribute(Node, frozen=True):
     """`kind`: PRIMARY KEY, DEFAULT, LATENESS, WATERMARK, INTERNED, FOREIGN KEY."""
 
     kind: str
     value: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnDeclaration(Node):
+class ColumnDeclaration(Node, frozen=True):
     name: Identifier
     type: TypeName
     attributes: tuple[ColumnAttribute, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyDeclaration(Node):
+class KeyDeclaration(Node, frozen=True):
     """Table-level PRIMARY KEY."""
 
     columns: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CreateTable(Node):
+class CreateTable(Node, frozen=True):
     name: Identifier
     columns: tuple[ColumnDeclaration, ...]
     keys: tuple[KeyDeclaration, ...] = ()
@@ -487,8 +432,7 @@ class CreateTable(Node):
     properties: tuple[PropertyItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CreateView(Node):
+class CreateView(Node, frozen=True):
     name: Identifier
     query: Node
     kind: str = ""
@@ -496,45 +440,39 @@ class CreateView(Node):
     properties: tuple[PropertyItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeclareRecursiveView(Node):
+class DeclareRecursiveView(Node, frozen=True):
     """`DECLARE RECURSIVE VIEW name(column type, ...)`."""
 
     name: Identifier
     columns: tuple[ColumnDeclaration, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CreateType(Node):
+class CreateType(Node, frozen=True):
     name: Identifier
     type: TypeName | None = None
     fields: tuple[tuple[Identifier, TypeName], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredStatement(Node):
+class IgnoredStatement(Node, frozen=True):
     """INSERT, REMOVE: parsed away, with a warning."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueryStatement(Node):
+class QueryStatement(Node, frozen=True):
     """A query where a statement belongs."""
 
     query: Node
 
 
-@dataclass(frozen=True, slots=True)
-class SetOption(Node):
+class SetOption(Node, frozen=True):
     """`value`: a Constant, or a Name for ON, OFF and the like."""
 
     name: Identifier
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class CreateFunction(Node):
+class CreateFunction(Node, frozen=True):
     """`body`: None for a function that is defined outside of the program."""
 
     name: Identifier
@@ -543,16 +481,14 @@ class CreateFunction(Node):
     body: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CreateAggregate(Node):
+class CreateAggregate(Node, frozen=True):
     name: Identifier
     parameters: tuple[tuple[Identifier, TypeName], ...]
     returns: TypeName
     linear: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CreateIndex(Node):
+class CreateIndex(Node, frozen=True):
     """`CREATE INDEX name ON relation (columns)`."""
 
     name: Identifier
@@ -560,8 +496,7 @@ class CreateIndex(Node):
     columns: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ViewLateness(Node):
+class ViewLateness(Node, frozen=True):
     """`LATENESS view.column value`."""
 
     view: Identifier
@@ -569,8 +504,7 @@ class ViewLateness(Node):
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class DropStatement(Node):
+class DropStatement(Node, frozen=True):
     """`kind`: TABLE or VIEW."""
 
     kind: str
@@ -578,8 +512,7 @@ class DropStatement(Node):
     if_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OtherStatement(Node):
+class OtherStatement(Node, frozen=True):
     """A statement that has no place in a program."""
 
     what: str

@@ -22,12 +22,12 @@ from millstream.zset.columns import (
     VIEW,
     WIDTH,
 )
+from millstream.zset.compiled import kernel, kernel_for
 from millstream.zset.words import (
     ONE,
     ZERO,
     bit,
     copy_text,
-    kernel,
     load8,
     load32,
     load64,
@@ -41,7 +41,7 @@ from millstream.zset.words import (
 BATCH = 32
 
 
-@kernel
+@kernel_for("int64[:, :, ::1], int64[::1], boolean[::1], int64")
 def lay_out(tables: Any, columns: Any, viewed: Any, count: Any) -> Any:
     """The table of new columns with `count` values each, one for each of `columns`, whose addresses are relative to
     those of a piece of memory; its size; and the number of columns that are views, texts, and not for kernels.
@@ -88,7 +88,7 @@ def lay_out(tables: Any, columns: Any, viewed: Any, count: Any) -> Any:
     return out, size, views, texts, others
 
 
-@kernel
+@kernel_for("int64[:, :, ::1], int64[::1], int64[::1], int64[:, ::1], int64")
 def gather(tables: Any, sources: Any, columns: Any, out: Any, base: Any) -> None:
     """Copies values of several tables' columns; all but the characters of TEXT, whose offsets it computes.
 
@@ -116,7 +116,7 @@ def gather(tables: Any, sources: Any, columns: Any, out: Any, base: Any) -> None
             gather_values(tables, sources, c, out[o, WIDTH], out[o, DATA])
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64")
 def text_sizes(out: Any, count: Any) -> Any:
     """The number of bytes of each column of `count` values whose kind is TEXT, from its offsets."""
     sizes = np.zeros(len(out), np.int64)
@@ -235,7 +235,7 @@ def gather_offsets(tables: Any, sources: Any, c: Any, target: Any) -> None:
         store64(target, i * 8 + 8, total)
 
 
-@kernel
+@kernel_for("int64[:, :, ::1], int64[::1], int64[::1], int64[:, ::1]")
 def gather_text(tables: Any, sources: Any, columns: Any, out: Any) -> None:
     """The characters of TEXT columns, to BYTES in `out`; their offsets are those that `gather` computed."""
     count = len(sources)

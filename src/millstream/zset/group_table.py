@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from millstream.zset.compiled import kernel, kernel_for
 from millstream.zset.hashing import Hashes
-from millstream.zset.words import ZERO, kernel, prefetch
+from millstream.zset.words import ZERO, prefetch
 
 Slots = npt.NDArray[np.int64]
 
@@ -136,7 +137,7 @@ def ask_for(cells: Any, hashes: Any, i: Any) -> None:
         prefetch(np.int64(cells.ctypes.data), cell * 16)
 
 
-@kernel
+@kernel_for("uint64[:, ::1], uint64[:, ::1], int64[::1], int64[::1], uint64[::1], uint64[::1]")
 def insert_slots(cells: Any, pairs: Any, free: Any, counts: Any, h1: Any, h2: Any) -> Any:
     """Slots of pairs, assigned where missing; there must be space for all pairs."""
     slots = np.empty(len(h1), np.int64)
@@ -158,7 +159,7 @@ def insert_slots(cells: Any, pairs: Any, free: Any, counts: Any, h1: Any, h2: An
     return slots
 
 
-@kernel
+@kernel_for("uint64[:, ::1], uint64[:, ::1], uint64[::1], uint64[::1]")
 def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
     """Slots of pairs, -1 where missing."""
     slots = np.empty(len(h1), np.int64)
@@ -168,7 +169,7 @@ def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
     return slots
 
 
-@kernel
+@kernel_for("uint64[:, ::1], uint64[:, ::1], int64[::1], int64[::1], int64[::1]")
 def release_slots(cells: Any, pairs: Any, free: Any, counts: Any, slots: Any) -> None:
     """Empties the slots' cells; deletion of Knuth, The Art of Computer Programming 3, 6.4, algorithm R."""
     mask = len(cells) - 1
@@ -190,7 +191,7 @@ def release_slots(cells: Any, pairs: Any, free: Any, counts: Any, slots: Any) ->
         cells[hole, 1] = ZERO
 
 
-@kernel
+@kernel_for("uint64[:, ::1], uint64[:, ::1]")
 def move_cells(old: Any, new: Any) -> None:
     """Enters all slots of a smaller table's cells into a larger one's, which are empty."""
     mask = len(new) - 1

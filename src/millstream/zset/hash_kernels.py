@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from millstream.zset.columns import BYTES, DATA, FIXED, KIND, NULLS, START, TEXT, VALID, WIDTH
-from millstream.zset.words import ONE, ZERO, bit, fold, kernel, load64, load_part, mix, word
+from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import ONE, ZERO, bit, fold, load64, load_part, mix, word
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _NULL = np.uint64(0xD1B54A32D192ED03)
@@ -95,7 +96,7 @@ def absorb_column(states: Any, secret: Any, table: Any, c: Any) -> None:
                 states[i] = absorb(states[i], word(kind, width, data, first + i))
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, uint64")
 def hash_table(table: Any, num_rows: Any, seed: Any) -> Any:
     """The uint64 hash of every row of the columns in `table`, none of kind OTHER. O(bytes)."""
     states = np.full(num_rows, mix(np.uint64(seed)))
@@ -105,13 +106,13 @@ def hash_table(table: Any, num_rows: Any, seed: Any) -> Any:
     return states
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, uint64, uint64")
 def hash_table_twice(table: Any, num_rows: Any, seed: Any, other_seed: Any) -> Any:
     """`hash_table` with two seeds, in one call."""
     return hash_table(table, num_rows, seed), hash_table(table, num_rows, other_seed)
 
 
-@kernel
+@kernel_for("uint64[::1], int64[::1], int64[:, ::1], uint64")
 def extend_hashes(hashes: Any, rows: Any, table: Any, seed: Any) -> Any:
     """The hashes of rows with more columns: hashes[rows[i]] is that of the columns before, which used the same seed."""
     states = hashes[rows]
@@ -121,7 +122,7 @@ def extend_hashes(hashes: Any, rows: Any, table: Any, seed: Any) -> Any:
     return states
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1]")
 def fold_lists(offsets: Any, hashes: Any) -> Any:
     """One hash per list, of its elements' hashes in order; offsets[0] is the position of hashes[0]."""
     count = len(offsets) - 1
@@ -134,7 +135,7 @@ def fold_lists(offsets: Any, hashes: Any) -> Any:
     return folded
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1]")
 def fold_maps(offsets: Any, hashes: Any) -> Any:
     """One hash per map, of its entries' hashes in any order; offsets[0] is the position of hashes[0]."""
     count = len(offsets) - 1

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from millstream.zset.columns import POSITION_MASK, SECOND_SOURCE, SOURCE_SHIFT
-from millstream.zset.words import kernel, load64
+from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import load64
 
 # A block of a merge has so many buckets at most, as a power of two: they and their entries fit in the nearer caches.
 BLOCK_BITS = 11
@@ -31,7 +32,7 @@ def directory_bits(count: Any) -> Any:
     return bits
 
 
-@kernel
+@kernel_for("uint64[::1]")
 def build_directory(keys: Any) -> Any:
     """The radix directory of sorted hashes: entry b is the number of hashes whose top bits are below b."""
     count = len(keys)
@@ -120,7 +121,7 @@ def sort_buckets(entries: Any, ends: Any) -> None:
         low = high
 
 
-@kernel
+@kernel_for("uint64[::1], uint64[::1], int64[::1]")
 def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
     """Entries by (key hash, row hash), equal pairs merged and zero weights dropped.
 
@@ -155,7 +156,7 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
     return collapse(entries, weights)
 
 
-@kernel
+@kernel_for("uint64[::1]")
 def find_repeated(hashes: Any) -> Any:
     """The positions of all hashes that occur more than once; rarely, of others that look alike.
 
@@ -221,7 +222,7 @@ def collapse(entries: Any, weights: Any) -> Any:
     return order[:size], keys[:size], rows[:size], totals[:size]
 
 
-@kernel
+@kernel_for("uint64[::1], uint64[::1], int64[::1], uint64[::1], uint64[::1], int64[::1]")
 def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b: Any, weights_b: Any) -> Any:
     """Merges two sorted runs' entries, cancelling opposite weights.
 
@@ -278,7 +279,7 @@ def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b:
     return sources[:size], keys[:size], rows[:size], weights[:size]
 
 
-@kernel
+@kernel_for("int64[:, ::1]")
 def merge_many(parts: Any) -> Any:
     """Merges any number of sorted runs' entries, cancelling opposite weights.
 
@@ -303,7 +304,8 @@ def merge_many(parts: Any) -> Any:
     weights = np.empty(total, np.int64)
     size = 0
     for block in range(1 << (bits - local_bits)):
-        ends[:] = 0
+        for b in range(len(ends)):
+            ends[b] = 0
         count = np.int64(0)
         for r in range(len(parts)):
             i = starts[r]

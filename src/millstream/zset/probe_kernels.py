@@ -23,7 +23,8 @@ from millstream.zset.columns import (
     VALID,
     WIDTH,
 )
-from millstream.zset.words import ZERO, bit, kernel, load64, prefetch, same_value
+from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import ZERO, bit, load64, prefetch, same_value
 
 # How many look-ups ahead of the present one memory is asked for.
 AHEAD = 16
@@ -33,7 +34,7 @@ _LOW32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
 
 
-@kernel
+@kernel_for("int64[:, :, ::1], int64[::1], int64[:, :, ::1], int64[::1]")
 def equal_positions(a: Any, positions_a: Any, b: Any, positions_b: Any) -> Any:
     """For the pairs of positions, whether the first columns of the tables a[0] and b[0] hold equal values or NULLs."""
     equal = np.empty(len(positions_a), np.bool_)
@@ -90,7 +91,7 @@ def find_ranges(keys: Any, directory: Any, bits: Any, hashes: Any, low: Any, hig
         low[i], high[i] = find_range(keys, low[i], high[i], hashes[i])
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[:, :, ::1], int64[::1], uint64[::1], int64[:, :, ::1], boolean[::1]")
 def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_safe: Any) -> Any:
     """All entries of several runs whose key equals a probe row's.
 
@@ -180,7 +181,7 @@ def drop_nulls(probe: Any, k: Any, low: Any, high: Any) -> None:
                 high[r, i] = low[r, i]
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, int64[::1]")
 def gather_words(index: Any, part: Any, sources: Any) -> Any:
     """The weights (part WEIGHTS) or row hashes (ROW_HASHES) of the entries at `sources`; `index` as in `probe_runs`."""
     words = np.empty(len(sources), np.int64)
@@ -189,7 +190,7 @@ def gather_words(index: Any, part: Any, sources: Any) -> Any:
     return words
 
 
-@kernel
+@kernel_for("int64[:, ::1], uint64[::1], uint64[::1]")
 def find_rows(index: Any, key_hashes: Any, row_hashes: Any) -> Any:
     """Where the rows with those pairs of hashes are, in any run that mentions them; -1 for those that are nowhere.
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from millstream.zset.words import kernel
+from millstream.zset.compiled import kernel_for
 
 _HALF = np.uint64(32)
 
 
-@kernel
+@kernel_for("uint64[::1], int64")
 def deal(hashes: Any, shards: Any) -> Any:
     """Positions of rows in order of their shard, each shard's in their own order, and the `shards + 1` bounds between
     them. Shard s has the hashes whose upper half lies in the s-th of as many equal ranges. O(rows)."""

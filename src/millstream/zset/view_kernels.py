@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from millstream.zset.words import copy_text, kernel
+from millstream.zset.compiled import kernel_for
+from millstream.zset.words import copy_text
 
 
-@kernel
+@kernel_for("int64[:, ::1]")
 def total_length(views: Any) -> Any:
     """The number of bytes of all strings."""
     total = np.int64(0)
@@ -18,7 +19,7 @@ def total_length(views: Any) -> Any:
     return total
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64")
 def copy_views(views: Any, target: Any) -> None:
     """Copies all strings one after the other to address `target`, and lets the views point there."""
     for i in range(len(views)):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite ships no type stubs
 from numba import types
@@ -18,8 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from millstream.zset.columns import BITS, BYTES, DATA, FIXED, FLOAT32, FLOAT64, KIND, NULLS, START, TEXT, VALID, WIDTH
-
-kernel = numba.njit(nogil=True, cache=True)
+from millstream.zset.compiled import kernel
 
 
 def _loader(bits: int) -> Any:

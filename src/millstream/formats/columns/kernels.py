@@ -13,10 +13,13 @@ import numba
 import numpy as np
 
 from millstream.formats.columns.spans import ABSENT, ESCAPED, FALSE, IGNORED, INTEGER, NULL, NUMBER, STRING, TRUE
+from millstream.zset.compiled import READ_ONLY_BYTES, kernel, kernel_for
 from millstream.zset.words import copy_text
 
 VALUE, NOTHING, UNSURE, LONG_FLOAT = 0, 1, 2, 3
 _BACKSLASH, _U = 0x5C, 0x75
+# Typed: numba compiles a function again for each literal argument.
+_TWO, _FOUR = np.int64(2), np.int64(4)
 _POWERS = 10.0 ** np.arange(23)
 _TENS = 10 ** np.arange(19, dtype=np.int64)
 
@@ -32,7 +35,7 @@ def _code(buffer: Any, i: Any) -> Any:
     return np.int64(buffer[i])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _digits(buffer: Any, start: Any, count: Any) -> Any:
     """The number in `count` digits, or -1."""
     value = 0
@@ -44,7 +47,7 @@ def _digits(buffer: Any, start: Any, count: Any) -> Any:
     return value
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], boolean, uint64, uint64, uint64[::1], uint8[::1]")
 def integers(
     buffer: Any, kinds: Any, starts: Any, ends: Any, strings: Any, lowest: Any, highest: Any, out: Any, status: Any
 ) -> None:
@@ -79,7 +82,7 @@ def integers(
             status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], boolean, boolean[::1], uint8[::1]")
 def booleans(buffer: Any, kinds: Any, starts: Any, ends: Any, strings: Any, out: Any, status: Any) -> None:
     """`true` and `false`."""
     for r in range(len(kinds)):
@@ -111,7 +114,7 @@ def booleans(buffer: Any, kinds: Any, starts: Any, ends: Any, strings: Any, out:
                 status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], int64, int64, int64[:, ::1], uint8[::1]")
 def decimals(
     buffer: Any, kinds: Any, starts: Any, ends: Any, precision: Any, scale: Any, out: Any, status: Any
 ) -> None:
@@ -165,7 +168,7 @@ def decimals(
         status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], boolean, float64[::1], uint8[::1]")
 def floats(buffer: Any, kinds: Any, starts: Any, ends: Any, strings: Any, out: Any, status: Any) -> None:
     """Decimal numbers whose digits fit 53 bits and whose power of ten is exact, for which one multiplication or
     division rounds correctly (Clinger 1990, "How to read floating point numbers accurately"). LONG_FLOAT: a number
@@ -221,7 +224,7 @@ def floats(buffer: Any, kinds: Any, starts: Any, ends: Any, strings: Any, out: A
         status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _civil_days(year: Any, month: Any, day: Any) -> Any:
     """Days since 1970-01-01 of a date in the proleptic Gregorian calendar, or -2**62 if there is no such date."""
     if year < 1 or month < 1 or month > 12 or day < 1 or day > 31:
@@ -238,26 +241,26 @@ def _civil_days(year: Any, month: Any, day: Any) -> Any:
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _date_at(buffer: Any, i: Any) -> Any:
     """The days of the `YYYY-MM-DD` at i, or -2**62."""
     if buffer[i + 4] != 0x2D or buffer[i + 7] != 0x2D:
         return -(1 << 62)
-    return _civil_days(_digits(buffer, i, 4), _digits(buffer, i + 5, 2), _digits(buffer, i + 8, 2))
+    return _civil_days(_digits(buffer, i, _FOUR), _digits(buffer, i + 5, _TWO), _digits(buffer, i + 8, _TWO))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _time_at(buffer: Any, i: Any) -> Any:
     """The seconds of the `HH:MM:SS` at i, or -1."""
     if buffer[i + 2] != 0x3A or buffer[i + 5] != 0x3A:
         return -1
-    hour, minute, second = _digits(buffer, i, 2), _digits(buffer, i + 3, 2), _digits(buffer, i + 6, 2)
+    hour, minute, second = _digits(buffer, i, _TWO), _digits(buffer, i + 3, _TWO), _digits(buffer, i + 6, _TWO)
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
         return -1
     return hour * 3600 + minute * 60 + second
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], int64[::1], uint8[::1]")
 def dates(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any) -> None:
     """`YYYY-MM-DD` to days."""
     for r in range(len(kinds)):
@@ -273,7 +276,7 @@ def dates(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any
                 status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], int64[::1], uint8[::1]")
 def times(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any) -> None:
     """`HH:MM:SS[.f]` to nanoseconds."""
     for r in range(len(kinds)):
@@ -296,7 +299,7 @@ def times(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any
             status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], int64[::1], uint8[::1]")
 def timestamps(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any) -> None:
     """`YYYY-MM-DD HH:MM:SS[.f][zone]` or with `T`, to microseconds; zone is Z, +HH:MM or -HH:MM."""
     for r in range(len(kinds)):
@@ -327,7 +330,7 @@ def timestamps(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status
         if i + 1 == end and buffer[i] == 0x5A:
             i += 1
         elif i + 6 == end and (buffer[i] == 0x2B or buffer[i] == 0x2D) and buffer[i + 3] == 0x3A:
-            hours, minutes = _digits(buffer, i + 1, 2), _digits(buffer, i + 4, 2)
+            hours, minutes = _digits(buffer, i + 1, _TWO), _digits(buffer, i + 4, _TWO)
             if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
                 continue
             offset = hours * 3600 + minutes * 60
@@ -338,7 +341,7 @@ def timestamps(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status
             status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _hex(c: Any) -> Any:
     """The value of a hexadecimal digit, or -1."""
     if 48 <= c <= 57:
@@ -347,11 +350,12 @@ def _hex(c: Any) -> Any:
     return lower - 87 if 97 <= lower <= 102 else -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], uint8[:, ::1], uint8[::1]")
 def uuids(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any) -> None:
     """The canonical 36 characters, to 16 bytes. out: uint8[n, 16]."""
     for r in range(len(kinds)):
-        out[r, :] = 0
+        for position in range(16):
+            out[r, position] = 0
         if _nothing(kinds[r]):
             status[r] = NOTHING
             continue
@@ -372,7 +376,7 @@ def uuids(buffer: Any, kinds: Any, starts: Any, ends: Any, out: Any, status: Any
             status[r] = VALUE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _unescape_json(buffer: Any, i: Any, end: Any, out: Any, position: Any) -> Any:
     """Write the string's UTF-8 at `position`; the escapes have been checked by the scanner."""
     while i < end:
@@ -425,7 +429,7 @@ def _unescape_json(buffer: Any, i: Any, end: Any, out: Any, position: Any) -> An
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _unescape_csv(
     buffer: Any, i: Any, end: Any, out: Any, position: Any, quote: Any, escape: Any, double_quote: Any
 ) -> Any:
@@ -451,7 +455,9 @@ def _unescape_csv(
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for(
+    f"{READ_ONLY_BYTES}, uint8[::1], int64[::1], int64[::1], int64, int64, boolean, int64[::1], uint8[::1], uint8[::1]"
+)
 def texts(
     buffer: Any,
     kinds: Any,
@@ -467,7 +473,7 @@ def texts(
     """Strings one after another in `out`; returns the bytes used. quote < 0: JSON escapes, else CSV quoting. `out`
     needs room for the sum of all span lengths."""
     source, target = np.int64(buffer.ctypes.data), np.int64(out.ctypes.data)
-    position = 0
+    position = np.int64(0)  # typed: numba would compile the unescaping again for a literal
     for r in range(len(kinds)):
         kind = kinds[r]
         offsets[r] = position

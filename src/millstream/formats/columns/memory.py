@@ -17,6 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite ships no typ
 from numba import types
 from numba.extending import intrinsic
 
+from millstream.zset.compiled import kernel
 from millstream.zset.words import load64
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
@@ -97,7 +98,7 @@ def zeros(word: Any) -> Any:
     return (word - ONES) & ~word & _TOPS
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def plain_end(buffer: Any, i: Any) -> Any:
     """The first position from i on of a quote, a backslash or a control character; a zero byte must end the text.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from millstream.formats.columns.memory import ONES, byte_at, first_mark, put_byte, put_word, word_at, zeros
 from millstream.formats.columns.spans import ESCAPED, OPAQUE, STRING
+from millstream.zset.compiled import kernel, kernel_for
 from millstream.zset.words import load64
 
 _LF, _CR = 0x0A, 0x0D
@@ -23,12 +23,12 @@ TABLE_FIELDS = ("num_columns", "capacity", "kinds", "starts", "ends", "record_st
 _NUM_COLUMNS, _CAPACITY, _KINDS, _STARTS, _ENDS, _RECORD_STARTS, _RECORD_ENDS = range(7)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _is_blank(c: Any) -> Any:
     return c == 0x20 or 0x09 <= c <= 0x0D
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _closing_quote(buffer: Any, i: Any, length: Any, quote: Any, escape: Any, double_quote: Any) -> Any:
     """(position of the quote that closes the part whose text starts at i, or the length; whether it has escapes)."""
     escaped = False
@@ -47,7 +47,7 @@ def _closing_quote(buffer: Any, i: Any, length: Any, quote: Any, escape: Any, do
     return length, escaped
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _field_end(buffer: Any, i: Any, length: Any, delimiter: Any) -> Any:
     """Where the unquoted text at i ends."""
     delimiters = ONES * np.uint64(delimiter)
@@ -65,7 +65,7 @@ def _field_end(buffer: Any, i: Any, length: Any, delimiter: Any) -> Any:
     return i
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _field(
     buffer: Any, i: Any, length: Any, delimiter: Any, quote: Any, escape: Any, double_quote: Any, trim: Any
 ) -> Any:
@@ -93,7 +93,7 @@ def _field(
     return kind, start, end, next_position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for("int64, int64, int64, int64, int64, boolean, int64, boolean, boolean, int64, boolean, int64")
 def scan(
     buffer: Any,
     length: Any,
@@ -113,7 +113,7 @@ def scan(
     `num_fields`: of the stream's first record, -1 before it. `header`: the first record is none. `table`: the address
     of a table (TABLE_FIELDS), whose kinds must be zero and whose arrays need room for a row per line end, and one.
     """
-    i, row = 0, 0
+    i, row = np.int64(0), np.int64(0)  # typed: numba compiles a function again for each literal argument
     num_columns, capacity = word_at(table, _NUM_COLUMNS), word_at(table, _CAPACITY)
     while i < length:
         c = byte_at(buffer, i)

@@ -7,11 +7,11 @@ bytes), up to three nanoseconds each.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from millstream.formats.csv.config import CsvParserConfig
+from millstream.zset.compiled import kernel
 
 #: At the start of a record, at the start of a field, in an unquoted field, in quotes, after an escape, in a
 #: comment, after a quote inside quotes.
@@ -19,7 +19,7 @@ _RECORD, _FIELD, _PLAIN, _QUOTED, _ESCAPED, _COMMENT, _CLOSED = 0, 1, 2, 3, 4, 5
 _LF, _CR = 0x0A, 0x0D
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _scan(
     buffer: npt.NDArray[np.uint8],
     start: int,

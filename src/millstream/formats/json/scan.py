@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 from millstream.formats.columns.memory import byte_at, plain_end, put_byte, put_word, word_at
 from millstream.formats.columns.spans import ABSENT, ARRAY, ESCAPED, FALSE, INTEGER, NULL, NUMBER, OBJECT, STRING, TRUE
+from millstream.zset.compiled import kernel, kernel_for
 
 DONE, DECLINED = 0, 1
 RAW, INSERT_DELETE, DEBEZIUM = 0, 1, 2
@@ -33,6 +35,8 @@ TABLE_FIELDS = (
     _KINDS, _STARTS, _ENDS, _CAPACITY, _STACK, _OPERATIONS, _EVENTS, _EVENT_STARTS, _EVENT_ENDS,
 ) = range(14)  # fmt: skip
 MAX_DEPTH = 100
+_TRUE, _NULL, _FALSE = np.int64(0x74727565), np.int64(0x6E756C6C), np.int64(0x66616C7365)
+_FOUR, _FIVE = np.int64(4), np.int64(5)
 _DELETE, _INSERT, _UPDATE, _TABLE, _BEFORE, _AFTER, _OP, _PAYLOAD, _OTHER = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 
@@ -47,7 +51,7 @@ def _skip_blanks(buffer: Any, i: Any, newlines: Any) -> Any:
     return i
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _hex_code(buffer: Any, i: Any) -> Any:
     """The code unit of the four hexadecimal digits at i, or -1."""
     code = 0
@@ -62,7 +66,7 @@ def _hex_code(buffer: Any, i: Any) -> Any:
     return code
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _escape_end(buffer: Any, i: Any) -> Any:
     """Where the escape sequence whose backslash is at i ends, or -1."""
     c = byte_at(buffer, i + 1)
@@ -81,7 +85,7 @@ def _escape_end(buffer: Any, i: Any) -> Any:
     return i + 12 if 0xDC00 <= low < 0xE000 else -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _string_end(buffer: Any, i: Any) -> Any:
     """(position of the closing quote, has escapes) of the string whose text starts at i; position -1: broken."""
     escaped = False
@@ -99,7 +103,7 @@ def _string_end(buffer: Any, i: Any) -> Any:
     return -1, False
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _number_end(buffer: Any, i: Any) -> Any:
     """(end, is an integer) of the number at i; end -1: broken."""
     start = i
@@ -134,7 +138,7 @@ def _number_end(buffer: Any, i: Any) -> Any:
     return (i, integer) if i - start <= _MAX_NUMBER_LENGTH else (-1, False)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _spells(buffer: Any, i: Any, word: Any, length: Any) -> Any:
     """Whether the `length` bytes at i are those of `word`, most significant first."""
     k = 0
@@ -143,17 +147,17 @@ def _spells(buffer: Any, i: Any, word: Any, length: Any) -> Any:
     return k == length
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _literal(buffer: Any, i: Any) -> Any:
     """(end, kind) of true, false or null at i; end -1: something else."""
-    if _spells(buffer, i, 0x74727565, 4):
+    if _spells(buffer, i, _TRUE, _FOUR):
         return i + 4, TRUE
-    if _spells(buffer, i, 0x6E756C6C, 4):
+    if _spells(buffer, i, _NULL, _FOUR):
         return i + 4, NULL
-    return (i + 5, FALSE) if _spells(buffer, i, 0x66616C7365, 5) else (-1, ABSENT)
+    return (i + 5, FALSE) if _spells(buffer, i, _FALSE, _FIVE) else (-1, ABSENT)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _value(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
     """(end, kind) of the value at i, checked in depth; end -1: broken. A string's end is after its closing quote."""
     c = byte_at(buffer, i)
@@ -168,7 +172,7 @@ def _value(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
     return _literal(buffer, i)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _key_end(buffer: Any, i: Any, newlines: Any) -> Any:
     """The position of the value after the key at i (its quote and the colon checked), or -1."""
     if byte_at(buffer, i) != _QUOTE:
@@ -182,7 +186,7 @@ def _key_end(buffer: Any, i: Any, newlines: Any) -> Any:
     return _skip_blanks(buffer, i + 1, newlines)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _container_end(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
     """The end of the array or object at i, or -1. `stack[d]`: the closing bracket of depth d."""
     depth = 0
@@ -230,7 +234,7 @@ def _container_end(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
             return -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _expected_end(buffer: Any, start: Any, column: Any, table: Any) -> Any:
     """The position of the closing quote of the key whose text starts at `start`, if it is the exact name of `column`;
     else -1. Names hold no quote, backslash or control character, so the text needs no other look."""
@@ -245,7 +249,7 @@ def _expected_end(buffer: Any, start: Any, column: Any, table: Any) -> Any:
     return start + k if k == length and byte_at(buffer, start + k) == _QUOTE else -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _find_column(buffer: Any, start: Any, end: Any, table: Any) -> Any:
     """The column of a key: -1 none, -2 undecided (letters beyond ASCII). Quoted names have no lower-case form."""
     length, count = end - start, word_at(table, _NUM_COLUMNS)
@@ -270,7 +274,7 @@ def _find_column(buffer: Any, start: Any, end: Any, table: Any) -> Any:
     return -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _row(buffer: Any, i: Any, newlines: Any, table: Any, row: Any) -> Any:
     """Note the values of the row at i; returns its end or -1."""
     opening = byte_at(buffer, i)
@@ -322,7 +326,7 @@ def _row(buffer: Any, i: Any, newlines: Any, table: Any, row: Any) -> Any:
         i = _skip_blanks(buffer, i + 1, newlines)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _envelope_key(buffer: Any, start: Any, end: Any) -> Any:
     """Which of the known envelope keys the text is."""
     length = end - start
@@ -348,7 +352,7 @@ def _envelope_key(buffer: Any, start: Any, end: Any) -> Any:
     return _OTHER
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _is_operation(buffer: Any, i: Any) -> Any:
     """Whether the value at i is one of "c", "r", "u", "d"."""
     if byte_at(buffer, i) != _QUOTE or byte_at(buffer, i + 2) != _QUOTE:
@@ -357,7 +361,7 @@ def _is_operation(buffer: Any, i: Any) -> Any:
     return c == 0x63 or c == 0x72 or c == 0x75 or c == 0x64
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _changes(buffer: Any, i: Any, debezium: Any, newlines: Any, updates: Any, table: Any, row: Any) -> Any:
     """(end or -1, rows so far) of the object at i that names rows by what happens to them: an insert_delete event, or
     the payload of a debezium event."""
@@ -410,7 +414,7 @@ def _changes(buffer: Any, i: Any, debezium: Any, newlines: Any, updates: Any, ta
     return -1, row
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _payload(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
     """(start of the payload's value or -1, end of the event) of the debezium event at i; checks all the rest."""
     payload = -1
@@ -443,12 +447,14 @@ def _payload(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
     return -1, -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for("int64, int64, int64, boolean, boolean, boolean, int64")
 def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, updates: Any, table: Any) -> Any:
     """Scan the text of `length` bytes at address `buffer`, which a zero byte follows; returns (DONE or DECLINED, rows,
     events). `table`: the address of a table (TABLE_FIELDS). Its kinds must be zero; its arrays need room for three rows
     more than there are brackets in the text."""
-    i, row, event = 0, 0, 0
+    # Typed, as all arguments: numba compiles a function again for each literal.
+    zero: Any = np.int64(0)
+    i, row, event = zero, zero, zero
     newlines = not single_lines
     stack, operations = word_at(table, _STACK), word_at(table, _OPERATIONS)
     inside = False
@@ -478,11 +484,11 @@ def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, upd
             put_byte(operations, row, 1)
             row += 1
         elif mode == INSERT_DELETE:
-            i, row = _changes(buffer, i, False, newlines, updates, table, row)
+            i, row = _changes(buffer, i, mode == DEBEZIUM, newlines, updates, table, row)
         else:
             i, end = _payload(buffer, i, newlines, stack)
             if i >= 0:
-                i, row = _changes(buffer, i, True, newlines, updates, table, row)
+                i, row = _changes(buffer, i, mode == DEBEZIUM, newlines, updates, table, row)
                 i = end if i >= 0 else -1
         if i < 0:
             return DECLINED, row, event

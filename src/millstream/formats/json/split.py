@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from millstream.formats.columns.memory import byte_at, plain_end
+from millstream.zset.compiled import kernel_for
 
 _QUOTE, _BACKSLASH = 0x22, 0x5C
 _OPEN_BRACE, _CLOSE_BRACE = 0x7B, 0x7D
@@ -23,7 +23,7 @@ _OPEN_BRACE, _CLOSE_BRACE = 0x7B, 0x7D
 _OUTSIDE, _STRING, _ESCAPE, _SCALAR = 0, 1, 2, 3
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel_for("int64, int64, int64, int64, int64")
 def _scan(buffer: Any, start: Any, length: Any, depth: Any, state: Any) -> Any:
     """Continue at `start` in the text of `length` bytes at address `buffer`, which a zero byte follows; returns (end of
     the last complete value or -1, depth, state)."""

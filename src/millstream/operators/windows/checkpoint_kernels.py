@@ -22,7 +22,8 @@ from millstream.operators.windows.run_kernels import (
     _pass_place,
 )
 from millstream.zset.columns import POSITION_MASK, SOURCE_SHIFT
-from millstream.zset.words import kernel, load64
+from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import load64
 
 # No checkpoint: the piece begins, or ends, with the partition.
 NONE = -1
@@ -61,7 +62,7 @@ def _compare_source(index: Any, source: Any, lines: Any, entry: Any, width: Any)
     return _compare(index[source >> SOURCE_SHIFT, MATRIX], source & POSITION_MASK, lines, entry, width - 1, width)
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[:, ::1], int64, boolean, int64")
 def find_pieces(index: Any, checkpoints: Any, reach: Any, to_end: Any, width: Any) -> Any:
     """The pieces with a change, an entry of the last run of `index`, in order: (a changed entry of each, the source of
     the checkpoint before it, the one of that after it, the heads of checkpoints there).
@@ -137,7 +138,8 @@ def find_pieces(index: Any, checkpoints: Any, reach: Any, to_end: Any, width: An
             after[found] = _pass_checkpoint(checkpoints, ends[found], np.int64(1), delta, entry, width)
         if same and _overlap(checkpoints, after[found - 1], before[found], width):
             after[found - 1] = after[found]
-            ends[found - 1] = ends[found]
+            for r in range(num_checkpoints):
+                ends[found - 1, r] = ends[found, r]
         else:
             found += 1
     return entries[:found].copy(), before[:found].copy(), after[:found].copy(), ends[:found].copy()
@@ -153,7 +155,7 @@ def _overlap(checkpoints: Any, end: Any, begin: Any, width: Any) -> Any:
     )
 
 
-@kernel
+@kernel_for("int64, int64[:, ::1], int64[::1], int64[::1], int64[::1], int64[:, ::1], boolean[::1], int64, int64")
 def extend_pieces(
     delta: Any,
     checkpoints: Any,
@@ -194,7 +196,8 @@ def extend_pieces(
                     < 0
                 ):
                     after[p] = after[k]
-                    ends[p] = ends[k]
+                    for r in range(ends.shape[1]):  # numba takes seconds to compile an assignment of lines
+                        ends[p, r] = ends[k, r]
                 continue
         kept[found] = k
         changed[found] = open_ones[k]
@@ -220,7 +223,7 @@ def _beyond(a: Any, count: Any, start: Any, b: Any, j: Any, length: Any, width: 
     return low
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, int64[:, ::1], int64[::1], int64[::1], int64[::1], int64")
 def piece_bounds(index: Any, delta: Any, checkpoints: Any, entries: Any, before: Any, after: Any, width: Any) -> Any:
     """The entries of pieces, which are in order, in each run of `index`, as islands (starts, ends). O(pieces x runs x
     (log of the rows between pieces + log of their own))."""
@@ -245,7 +248,7 @@ def piece_bounds(index: Any, delta: Any, checkpoints: Any, entries: Any, before:
     return starts, ends
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[::1], int64")
 def first_of_places(index: Any, sources: Any, width: Any) -> Any:
     """Which rows, in the order of their lines, have another place than the one before. O(rows)."""
     first = np.ones(len(sources), np.bool_)
@@ -265,7 +268,7 @@ def first_of_places(index: Any, sources: Any, width: Any) -> Any:
     return first
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[::1], int64[::1], int64, int64[:, ::1], int64[::1], int64[::1], int64[::1], int64")
 def inner_checkpoints(
     index: Any,
     places: Any,
@@ -318,7 +321,7 @@ def inner_checkpoints(
     return sources[:found].copy(), pieces[:found].copy(), numbers[:found].copy()
 
 
-@kernel
+@kernel_for("int64[::1], int64[::1], int64[::1], boolean[::1], boolean[::1], int64")
 def choose_places(islands: Any, ends: Any, begins: Any, allowed: Any, marked: Any, spacing: Any) -> Any:
     """The places after which a checkpoint shall stand: about every `spacing` rows, where one already is if that is not
     too near. Per place: its piece, the number of rows up to it, whether it may be chosen and is marked already;
@@ -337,7 +340,7 @@ def choose_places(islands: Any, ends: Any, begins: Any, allowed: Any, marked: An
     return chosen[:found].copy()
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[::1], int64")
 def copy_lines(index: Any, sources: Any, width: Any) -> Any:
     """The lines at sources. O(lines)."""
     lines = np.empty((len(sources), width), np.uint64)

@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from millstream.operators.arrays import Integers, Mask, Words
 from millstream.operators.windows.ordered import Segments
 from millstream.plan.nodes import WindowFrame
-
-kernel = numba.njit(nogil=True, cache=True)
+from millstream.zset.compiled import kernel
 
 _MAX = np.uint64(0xFFFFFFFFFFFFFFFF)
 

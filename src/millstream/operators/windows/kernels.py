@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-kernel = numba.njit(nogil=True, cache=True)
+from millstream.zset.compiled import kernel, kernel_for
 
 _S63 = np.uint64(63)
 _ZERO = np.uint64(0)
@@ -51,7 +51,7 @@ def sliding_extremes(low: Any, high: Any, codes: Any, wanted: Any) -> Any:
     return best
 
 
-@kernel
+@kernel_for("uint64[::1], uint64[::1], boolean[::1]")
 def prefix_wide(low_words: Any, high_words: Any, wanted: Any) -> Any:
     """Running sums of 128-bit integers as 192-bit ones: element i is the sum of the wanted rows before i."""
     totals = np.zeros((len(wanted) + 1, 3), np.uint64)
@@ -70,7 +70,7 @@ def prefix_wide(low_words: Any, high_words: Any, wanted: Any) -> Any:
     return totals
 
 
-@kernel
+@kernel_for("uint64[:, ::1], int64[::1], int64[::1]")
 def subtract_wide(totals: Any, low: Any, high: Any) -> Any:
     """totals[high[i]] - totals[low[i]], in 192 bits."""
     result = np.empty((len(low), 3), np.uint64)
@@ -129,7 +129,7 @@ def frame_floats(low: Any, high: Any, values: Any, wanted: Any) -> Any:
     return sums, specials
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1], boolean[::1]")
 def running_extremes(owners: Any, codes: Any, wanted: Any) -> Any:
     """The wanted value with the smallest code (the first of equal ones) up to each row of pieces `owners`, then that
     before each piece; -1 for none. After those of the rows, `codes` and `wanted` have an entry for each piece, of a
@@ -147,7 +147,7 @@ def running_extremes(owners: Any, codes: Any, wanted: Any) -> Any:
     return best
 
 
-@kernel
+@kernel_for("int64[::1], float64[::1], boolean[::1], float64[:, ::1], int64[:, ::1]")
 def running_floats(owners: Any, values: Any, wanted: Any, sums: Any, specials: Any) -> Any:
     """`frame_floats` of all rows up to each row of pieces, given that before each piece; errors stay as they come.
     O(rows)."""

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from millstream.zset.columns import SOURCE_SHIFT
-from millstream.zset.words import kernel, load64
+from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import load64
 
 # What an index tells about a run.
 MATRIX, COUNT, WEIGHTS = range(3)
-# The column of the first word of a place.
-PLACE = 2
+# The column of the first word of a place. Typed: numba compiles a function again for each literal argument.
+PLACE = np.int64(2)
 
 
 @kernel
@@ -60,7 +61,7 @@ def _first_from(a: Any, count: Any, start: Any, b: Any, j: Any, length: Any, wid
     return high
 
 
-@kernel
+@kernel_for("uint64[:, ::1], int64[::1], int64[::1]")
 def compact(lines: Any, order: Any, weights: Any) -> Any:
     """Equal lines, which are neighbours in `order`, merged, those without weight left out: (a position of each line
     that remains, the lines, their weights). O(rows)."""
@@ -91,7 +92,7 @@ def compact(lines: Any, order: Any, weights: Any) -> Any:
     return positions[:found].copy(), kept[:found].copy(), totals[:found].copy()
 
 
-@kernel
+@kernel_for("uint64[:, ::1], int64[::1], uint64[:, ::1], int64[::1]")
 def merge_lines(a: Any, weights_a: Any, b: Any, weights_b: Any) -> Any:
     """Two runs as one, opposite weights cancelled: (sources, lines, weights). O(rows)."""
     count_a, width = a.shape
@@ -125,7 +126,7 @@ def merge_lines(a: Any, weights_a: Any, b: Any, weights_b: Any) -> Any:
     return sources[:found].copy(), lines[:found].copy(), weights[:found].copy()
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, uint64")
 def touched_sessions(index: Any, width: Any, gap: Any) -> Any:
     """The islands (starts, ends) of rows that are less than `gap` from the next one, in their only word, and that the
     entries of the last run touch. Entries count whatever their weights: an island may be several sessions.
@@ -143,7 +144,7 @@ def touched_sessions(index: Any, width: Any, gap: Any) -> Any:
         for r in range(num_runs):
             start = positions[r]
             if r != last:
-                start = _first_from(index[r, MATRIX], index[r, COUNT], start, delta, entry, PLACE + 1, width)
+                start = _first_from(index[r, MATRIX], index[r, COUNT], start, delta, entry, PLACE + np.int64(1), width)
             starts[found, r] = ends[found, r] = start
         moved = True
         while moved:
@@ -176,7 +177,7 @@ def touched_sessions(index: Any, width: Any, gap: Any) -> Any:
     return starts[:found].copy(), ends[:found].copy()
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64[:, ::1], int64[:, ::1], int64")
 def read_islands(index: Any, starts: Any, ends: Any, width: Any) -> Any:
     """The rows of islands, island by island, in the order of their lines: (source of each row, its island, the first
     word of its place, its weight in all runs but the last, its weight in the last). O(rows x runs)."""
@@ -222,7 +223,7 @@ def read_islands(index: Any, starts: Any, ends: Any, width: Any) -> Any:
     return sources[:found], islands[:found], places[:found], before[:found], change[:found]
 
 
-@kernel
+@kernel_for("int64[::1], uint64[::1], int64[::1], uint64")
 def session_bounds(islands: Any, places: Any, weights: Any, gap: Any) -> Any:
     """For rows of islands in order, those of positive weight being there, the first and the last place of the session
     of each: (first, last, position of the first row); arbitrary for rows that are not there. O(rows)."""
@@ -250,7 +251,7 @@ def session_bounds(islands: Any, places: Any, weights: Any, gap: Any) -> Any:
     return first, last, leaders
 
 
-@kernel
+@kernel_for("int64[:, ::1], int64, int64")
 def touched_rows(index: Any, width: Any, reach: Any) -> Any:
     """The islands (starts, ends) of `reach` rows to both sides of every entry of the last run, as many without that run
     and with it; rows of equal places are in it together. Islands may overlap, but no changed row is in two of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from millstream.sql.dialect import TokenKind
 from millstream.sql.messages import SqlError

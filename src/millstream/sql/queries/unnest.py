@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.nodes import ColumnRef
 from millstream.plan.nodes import Column, Plan, Project, Unnest
@@ -72,7 +74,7 @@ def _named(node: UnnestTable, elements: tuple[Column, ...]) -> tuple[tuple[Colum
     """The columns under their aliases. A single column is called like its table if it has no alias of its own."""
     alias: TableAlias | None = node.alias
     if alias is not None and not alias.columns and len(elements) == 1:
-        alias = replace(alias, columns=(alias.name,))
+        alias = structs.replace(alias, columns=(alias.name,))
     schema = elements
     _, scope = aliased(Project(elements, one_row(), ()), alias, "")
     if alias is not None and alias.columns:

@@ -6,8 +6,9 @@ The body is bound once, over the parameters as columns; a call is the body with 
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from millstream.expressions.aggregates import is_aggregate
 from millstream.expressions.errors import TypeCheckError
@@ -138,7 +139,7 @@ def _with_fields(node: Any, parameters: frozenset[str]) -> Any:
         hidden = frozenset(parameter.name for parameter in node.parameters)
         return replace(node, body=_with_fields(node.body, parameters - hidden))
     if isinstance(node, Node) and not isinstance(node, Name | Identifier):
-        return replace(node, **{f.name: _with_fields(getattr(node, f.name), parameters) for f in fields(node)})
+        return replace(node, **{name: _with_fields(getattr(node, name), parameters) for name in node.__struct_fields__})
     return node
 
 
