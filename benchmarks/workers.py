@@ -90,7 +90,7 @@ WORKERS = Grid(
     "Two workers against one",
     "Events per second of Nexmark in steps of 100,000 events; both give the same changes. Then the median of the "
     "milliseconds of steps of 1,000 events and of one event: from the beginning, and after a million events in steps "
-    "of 100,000, which have spread the state over both workers.",
+    "of 100,000, which have spread the state over both workers, until enough small ones have put it together again.",
     _jobs,
     (Ratio(TIMES, "2 workers, events/s", "1 worker, events/s"),),
     {TIMES: Target(dict.fromkeys(JOINS_AND_AGGREGATES, TARGET))},

@@ -148,9 +148,9 @@ def test_discarding_does_not_change_results(name, seed):
 @pytest.mark.parametrize(
     "name", [n if n in ("group by", "full join", "latest") else pytest.param(n, marks=pytest.mark.slow) for n in ALL]
 )
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_worker_discards(name, seed):
-    check_results(name, seed, Workers(3, split_rows=1, largest_share=1.0))
+@pytest.mark.parametrize("split", [{"split_rows": 1}, {"split_rows": 4, "small_changes": 1}], ids=["split", "and back"])
+def test_every_worker_discards(name, split):
+    check_results(name, len(split), Workers(3, **split, largest_share=1.0))
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "of 2 s" not in name])

@@ -30,6 +30,7 @@ WAYS = {
     "in threads": AT_ONCE | IN_THREADS,
     "later": {"split_rows": 40, "thread_rows": 30},
     "too late": {"split_rows": 40, "remembered_rows": 100},
+    "and back": {"split_rows": 40, "thread_rows": 30, "small_changes": 1},
 }
 
 TABLES = """
@@ -54,6 +55,8 @@ VIEWS = {
     "asof_join": "SELECT t.k, t.ts, u.v FROM t LEFT ASOF JOIN u MATCH_CONDITION (t.ts >= u.ts) ON t.k = u.k",
     "grouped": "SELECT k, g, COUNT(*) AS n, SUM(v) AS s, MIN(v) AS lo, MAX(g) AS hi, COUNT(DISTINCT v) AS d "
     "FROM t GROUP BY k, g",
+    "grouped_with_more_state": "SELECT g, ARG_MAX(g, v) AS best, SUM(k) WITHIN DISTINCT (k) AS s, BIT_OR(v) AS bits, "
+    "COUNT(DISTINCT k) FILTER (WHERE v > 3) AS d, VAR_POP(CAST(v AS DECIMAL(30, 2))) AS spread FROM t GROUP BY g",
     "grouped_again": "SELECT g, SUM(n) AS n, MAX(s) AS s FROM grouped GROUP BY g",
     "grouped_finer": "SELECT k, n, COUNT(*) AS c FROM grouped GROUP BY k, n",
     "grouped_coarser": "SELECT k, COUNT(*) AS n, MAX(g) AS g FROM grouped GROUP BY k",
@@ -181,7 +184,7 @@ def replicas(circuit):
     return [n.operator.replicas for n in circuit._graph.nodes if isinstance(n.operator, ShardedOperator)]
 
 
-@pytest.mark.parametrize("way", ["in threads", "later"])
+@pytest.mark.parametrize("way", ["in threads", "and back"])
 def test_every_step_gives_the_same_changes(way):
     check_same(compiled(PROGRAM), 1, (3,), WAYS[way])
 
@@ -209,6 +212,26 @@ def test_operators_with_a_key_split_and_share_their_state():
         sizes.append(circuit.state_rows)
         assert circuit.state_bytes > 0
     assert sizes[0] == sizes[1] == sizes[2] > 0
+
+
+def test_operators_are_whole_again_after_many_small_changes():
+    names = ("inner_two_keys", "left_join", "grouped", "distinct_rows", "best", "sessions")
+    program = compiled(TABLES + "".join(f"CREATE VIEW {name} AS {VIEWS[name]};\n" for name in names))
+    circuits = [Circuit(program), Circuit(program, workers=Workers(2, split_rows=40, small_changes=12))]
+    stream = Stream(program, 7)
+    found = []
+    for size in (60, 2, 60, *[2] * 20):
+        changes = stream.changes(size)
+        one, two = (bags(circuit.step(changes)) for circuit in circuits)
+        assert one == two
+        found.append(replicas(circuits[1]))
+    assert found[0] == [2] * 6
+    # Not before the changes are worth what it costs, and sessions never.
+    assert found[10] == [2] * 6
+    assert found[-1] == [1] * 5 + [2]
+    one, two = (bags(circuit.step(stream.rest())) for circuit in circuits)
+    assert one == two
+    assert [e["state_rows"] for e in circuits[1].profile() if e["kind"] == "distinct"] == [0]
 
 
 def test_small_changes_split_nothing():

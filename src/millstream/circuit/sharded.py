@@ -3,8 +3,12 @@
 An operator begins with one replica. The first change of many rows and different keys (workers.py) splits it. Its state
 is not taken apart, but built anew from what came before, which the operator remembers until there is too much of it. So
 one to which only small changes come stays whole, and its steps cost what they cost with one worker; one that got many
-rows in small changes stays whole for good. Once split, it stays split. Of a small change only those replicas are called
-that get rows, one after the other in the thread of the step.
+rows in small changes stays whole for good.
+
+Of a small change only those replicas are called that get rows, one after the other in the thread of the step. Still it
+costs up to as many times what it would cost a whole operator as there are replicas. So after as many small changes, one
+after the other, as make this comparable with what it costs to move the state, the first replica absorbs the others, and
+the operator stays whole. (Windows, sessions and ASOF joins cannot do that: they stay split.)
 
 What replicas give does not depend on their number, for rows of one key meet in one replica. Where several rows fail,
 the error is that of the first replica that has one of them.
@@ -48,6 +52,8 @@ class ShardedOperator(Operator):
         # For each input what came before the split; None when there is too much, or no need any more.
         self._before: list[list[Delta]] | None = [[] for _ in sharding.columns]
         self._remembered = 0
+        # Small changes since the last large one, and after how many the replicas become one.
+        self._small = self._patience = 0
 
     @property
     def replicas(self) -> int:
@@ -65,6 +71,8 @@ class ShardedOperator(Operator):
                 self._before = None
             else:
                 self._remember(self._before, inputs)
+        elif len(self._replicas) > 1 and self._worth_uniting(inputs):
+            self._unite()
         if len(self._replicas) == 1:
             return self._replicas[0].step([whole(change) for change in inputs], context)
         return self._spread(inputs, context)
@@ -94,6 +102,23 @@ class ShardedOperator(Operator):
         self._replicas = [self._make() for _ in range(self._workers.count)]
         if any(before):
             self._spread([concat_deltas(seen) if seen else None for seen in before], context)
+
+    def _worth_uniting(self, inputs: Sequence[Change | None]) -> bool:
+        """Whether there have been many small changes without a large one between them."""
+        if sum(change.num_rows for change in inputs if change is not None) >= self._workers.split_rows:
+            self._small = 0
+            return False
+        if not self._small:
+            self._patience = max(self._workers.small_changes, self.state_rows // self._workers.united_rows)
+        self._small += 1
+        return self._small > self._patience and self._replicas[0].absorbs
+
+    def _unite(self) -> None:
+        """Makes one replica of all. O(state)."""
+        first, *others = self._replicas
+        for other in others:
+            first.absorb(other)
+        self._replicas = [first]
 
     def _spread(self, inputs: Sequence[Change | None], context: EvaluationContext) -> Parts | None:
         rows = sum(change.num_rows for change in inputs if change is not None)

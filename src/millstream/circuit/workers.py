@@ -29,6 +29,10 @@ THREAD_ROWS = 10_000
 """A change of so many rows is worth more than one thread."""
 REMEMBERED_ROWS = 100_000
 """So many rows an operator remembers in order to be able to split later."""
+UNITED_ROWS = 10_000
+"""Moving so many rows of state costs about as much as a small change to a split operator costs more than to a whole."""
+LEAST_SMALL_CHANGES = 10
+"""No fewer small changes make an operator whole again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Workers:
     thread_rows: int = THREAD_ROWS
     remembered_rows: int = REMEMBERED_ROWS
     largest_share: float = LARGEST_SHARE
+    united_rows: int = UNITED_ROWS
+    small_changes: int = LEAST_SMALL_CHANGES
 
     def run(self, tasks: Sequence[Callable[[], Result]], rows: int) -> list[Result]:
         """The results of tasks that deal with so many rows in all, in order. Raises the error of the first task that
@@ -71,6 +77,6 @@ def _threads(count: int) -> ThreadPoolExecutor:
 
 def effective_workers(wanted: int | None, cores: float | None = None) -> int:
     """The number of workers of a circuit for which `wanted` are configured: no more than processors. None leaves the
-    choice to measurement: one, because a circuit that large steps have split takes up to twice as long for small ones
-    (benchmarks/workers.py)."""
+    choice to measurement: one, because a circuit that large steps have split takes up to twice as long for the first
+    small ones that follow (benchmarks/workers.py)."""
     return 1 if wanted is None else max(1, min(wanted, usable_processors(cores)))

@@ -15,6 +15,7 @@ their multiplicities); the accumulator behind is the same. WITHIN DISTINCT is an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,7 @@ from millstream.operators.arrays import Integers
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.floors import Floors, SlotFloors, Sweeps, all_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants
-from millstream.operators.slots import SlotIndex, Touched
+from millstream.operators.slots import Moved, SlotIndex, Touched
 from millstream.plan.nodes import AggregateCall
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import Columns, describe
@@ -57,6 +58,11 @@ class _Call:
         if distinct:
             self.stages.append(NewValues(call.filter, call.arguments, call.arguments, seeds, floors))
 
+    def absorb(self, other: _Call, moved: Moved) -> None:
+        self.accumulator.absorb(other.accumulator, moved)
+        for stage, its in zip(self.stages, other.stages, strict=True):
+            stage.absorb(its)  # type: ignore[arg-type]  # of the same kind, for the same call
+
     def update(self, batch: GroupBatch) -> Update:
         if self._values is not None:
             batch = self._values.new_values(batch, self._number)
@@ -69,6 +75,7 @@ class AggregateOperator(Operator):
     """Output: the group columns, then one column per call."""
 
     kind = "aggregate"
+    absorbs = True
 
     def __init__(
         self,
@@ -160,6 +167,19 @@ class AggregateOperator(Operator):
             call.accumulator.clear(slots)
         self._floors.forget(slots)
         self._index.release(slots)
+
+    def absorb(self, other: Self) -> None:
+        moved = self._index.absorb(other._index)
+        self._live += other._live
+        self._floors.absorb(other._floors, moved)
+        for tally, its_tally in zip(self._factory.tallies, other._factory.tallies, strict=True):
+            tally.absorb(its_tally, moved)
+        for key, candidates in self._factory.candidates.items():
+            candidates.absorb(other._factory.candidates[key], moved)
+        for arguments, values in self._factory.distinct_values.items():
+            values.absorb(other._factory.distinct_values[arguments])
+        for call, its in zip(self._calls, other._calls, strict=True):
+            call.absorb(its, moved)
 
     def discard(self, floors: Floors) -> None:
         if not self._sweeps.due(self.state_rows):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Operator(ABC):
     volatile: bool = False
     #: Has one input, maps each row on its own and keeps nothing: may be given parts of a delta in several threads.
     linear: bool = False
+    absorbs: bool = False
 
     @abstractmethod
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
@@ -48,6 +49,11 @@ class Operator(ABC):
     def discard(self, floors: Sequence[int | None]) -> None:  # noqa: B027 - most operators have nothing to forget
         """Forgets state that no later change can touch, now that no later change is below these floors (floors.py): one
         for each column that the operator was told about when it was made. Amortised O(rows that came)."""
+
+    def absorb(self, other: Self) -> None:
+        """Adds the state of an equal operator that has seen rows of other keys, and must not be used afterwards; only
+        where `absorbs`. O(state of the other)."""
+        raise NotImplementedError
 
     @property
     def state_rows(self) -> int:

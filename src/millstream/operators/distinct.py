@@ -6,6 +6,7 @@ State is the multiplicity of every row (row_counts.py). Cost O(|delta|). Rows be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class DistinctOperator(Operator):
     """Emits a row with +1 when its multiplicity becomes positive and with -1 when it no longer is."""
 
     kind = "distinct"
+    absorbs = True
 
     def __init__(self, seeds: Seeds, floors: Sequence[int] = ()) -> None:
         self._counts = RowCounts(1, seeds, floors)
@@ -44,6 +46,9 @@ class DistinctOperator(Operator):
         signs = (after > 0).astype(np.int64) - (before > 0)
         changed = np.flatnonzero(signs)
         return touched.first[changed], signs[changed]
+
+    def absorb(self, other: Self) -> None:
+        self._counts.absorb(other._counts)
 
     def discard(self, floors: Floors) -> None:
         self._counts.discard(floors)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.ordering import Variants, word_codes
-from millstream.operators.slots import SlotIndex, grown
+from millstream.operators.slots import Moved, SlotIndex, grown
 from millstream.operators.windows.ordered import order_rows
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta
@@ -103,6 +103,12 @@ class SlotFloors:
         """The slots are free."""
         if self.columns and len(slots):
             self._kinds[slots] = 0
+
+    def absorb(self, other: SlotFloors, moved: Moved) -> None:
+        """Adds those of slots that have moved."""
+        if self.columns:
+            self._codes = moved.into(self._codes, other._codes)
+            self._kinds = moved.into(self._kinds, other._kinds)
 
     def take_dead(self, floors: Floors) -> Integers:
         """Frees the slots that have a key below a floor, and gives them. O(slots)."""

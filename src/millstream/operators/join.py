@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -80,6 +81,18 @@ class _Side:
         """Those of the rows of this step's change, if they are known."""
         return self.trace.key_hashes(num_rows) if isinstance(self.trace, IndexReader) else None
 
+    def absorb(self, other: _Side) -> None:
+        """Adds the state of the same side of an equal join."""
+        if self.trace is not None:
+            # There are no shared indexes where there are replicas.
+            assert isinstance(self.trace, Trace)
+            assert isinstance(other.trace, Trace)
+            self.trace.absorb(other.trace)
+        if self.per_key is not None and other.per_key is not None:
+            self.per_key.absorb(other.per_key)
+        if self.matches is not None and other.matches is not None:
+            self.matches.absorb(other.matches)
+
     def nulls(self, count: int) -> tuple[pa.Array, ...]:
         return tuple(pa.nulls(count, t) for t in self.types)
 
@@ -108,6 +121,7 @@ class JoinOperator(Operator):
     """`kind` joins of left and right on pairwise equal key columns; see plan.nodes.Join for the details."""
 
     kind = "join"
+    absorbs = True
 
     def __init__(
         self,
@@ -290,6 +304,10 @@ class JoinOperator(Operator):
         count = len(found.probe_index)
         chosen = self._residual(columns, count, context).nonzero()[0]
         return found if len(chosen) == count else found.only(chosen)
+
+    def absorb(self, other: Self) -> None:
+        self._left.absorb(other._left)
+        self._right.absorb(other._right)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: for each key that has some, that of the left side and that of the right one."""

@@ -55,6 +55,12 @@ class KeyCounts:
         crossing = np.flatnonzero(signs)
         return Crossing(touched.first[crossing], signs[crossing])
 
+    def absorb(self, other: KeyCounts) -> None:
+        """Adds the counts of other keys. O(keys)."""
+        moved = self._index.absorb(other._index)
+        self._counts = moved.into(self._counts, other._counts)
+        self._floors.absorb(other._floors, moved)
+
     def discard(self, floors: Floors) -> None:
         """Forgets keys below the floors. O(keys)."""
         dead = self._floors.take_dead(floors)
@@ -95,6 +101,13 @@ class RowMatches:
         self._floors.note(touched.slots, delta.columns, touched.first, self._index.capacity)
         self._floors.forget(gone)
         self._index.release(gone)
+
+    def absorb(self, other: RowMatches) -> None:
+        """Adds what is known of other rows. O(rows)."""
+        moved = self._index.absorb(other._index)
+        self._weights = moved.into(self._weights, other._weights)
+        self._matches = moved.into(self._matches, other._matches)
+        self._floors.absorb(other._floors, moved)
 
     def discard(self, floors: Floors) -> None:
         """Forgets rows below the floors. O(rows)."""

@@ -44,6 +44,13 @@ class RowCounts:
         self._floors.forget(touched.slots[gone])
         self._index.release(touched.slots[gone])
 
+    def absorb(self, other: RowCounts) -> None:
+        """Adds the counts of other rows. O(rows)."""
+        moved = self._index.absorb(other._index)
+        self._counts = moved.into(self._counts, other._counts)
+        self._floors.absorb(other._floors, moved)
+        self._live += other._live
+
     def discard(self, floors: Floors) -> None:
         """Forgets the rows below these floors. Amortised O(rows that came)."""
         if not self._sweeps.due(self._live):

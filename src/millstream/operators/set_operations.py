@@ -9,6 +9,7 @@ where negative multiplicities count as 0. State is both multiplicities of every 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class SetOperator(Operator):
     """`left <operation> [ALL] right`, where `operation` is "except" or "intersect"."""
 
     kind = "set operation"
+    absorbs = True
 
     def __init__(self, operation: str, keep_all: bool, seeds: Seeds, floors: Sequence[int] = ()) -> None:
         self._multiplicity = _MULTIPLICITIES[operation, keep_all]
@@ -79,6 +81,9 @@ class SetOperator(Operator):
     def _result(self, counts: Integers) -> Integers:
         positive = np.maximum(counts, 0)
         return self._multiplicity(positive[:, 0], positive[:, 1])
+
+    def absorb(self, other: Self) -> None:
+        self._counts.absorb(other._counts)
 
     def discard(self, floors: Floors) -> None:
         self._counts.discard(floors)

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from millstream.operators.arrays import Integers
+from millstream.operators.arrays import Integers, fixed_values
 from millstream.operators.kernels import group_slots
+from millstream.zset.delta import Delta
 from millstream.zset.gathered import describe
 from millstream.zset.group_table import GroupTable
 from millstream.zset.hashing import Hashes, Seeds, hash_pairs
+from millstream.zset.trace import Trace
 
 Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
 
@@ -36,6 +38,32 @@ class Touched:
     def count(self) -> int:
         """Number of groups."""
         return len(self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where slots of one index are in another one, which has taken its keys: what was slot `old[i]` is slot `new[i]`.
+    All new slots are below `capacity`."""
+
+    old: Integers
+    new: Integers
+    capacity: int
+
+    def into(self, mine: Numbers, others: Numbers) -> Numbers:
+        """What an array has by the new slots, together with what another has by the old ones. O(slots)."""
+        mine = grown(mine, self.capacity)
+        mine[self.new] = others[self.old]
+        return mine
+
+    def absorb(self, trace: Trace, other: Trace) -> None:
+        """Adds the rows of another trace, whose first column has slots. O(rows)."""
+        rows = other.snapshot().to_delta()
+        if rows.num_rows:
+            places: Integers = np.full(self.old.max() + 1, -1, np.int64)
+            places[self.old] = self.new
+            slots = places[fixed_values(rows.columns[0])]
+            assert slots.min() >= 0, "a trace has rows of a slot that is not in use"
+            trace.insert(Delta((pa.array(slots), *rows.columns[1:]), rows.weights))
 
 
 class SlotIndex:
@@ -68,10 +96,20 @@ class SlotIndex:
     def touch_hashed(self, hashes: tuple[Hashes, Hashes]) -> Touched:
         """The same for rows whose keys have these pairs of hashes."""
         slots = self._table.slots(*hashes)
-        while self._table.size > len(self._mark):
-            self._mark = np.full(2 * len(self._mark), -1, np.int64)
+        self._make_room()
         groups, first = group_slots(slots, self._mark)
         return Touched(groups, first, slots[first])
+
+    def absorb(self, other: SlotIndex) -> Moved:
+        """Gives slots to all keys of another index, none of which is in this one. O(slots)."""
+        old, *hashes = other._table.in_use()
+        new = self._table.slots(*hashes)
+        self._make_room()
+        return Moved(old, new, self.capacity)
+
+    def _make_room(self) -> None:
+        while self._table.size > len(self._mark):
+            self._mark = np.full(2 * len(self._mark), -1, np.int64)
 
     def find(self, columns: Sequence[pa.Array], num_rows: int) -> Integers:
         """The slot of every row's key, -1 for unknown keys. O(rows)."""

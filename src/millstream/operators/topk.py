@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,7 @@ class TopKOperator(Operator):
     that is there several times has as many."""
 
     kind = "top-k"
+    absorbs = True
 
     def __init__(
         self,
@@ -361,6 +363,15 @@ class TopKOperator(Operator):
         numbers = [*self._partition, *(key.column for key in self._keys)]
         narrow = values.select([numbers.index(column) for column in self._narrow])
         return Delta(narrow + [pa.array(pool.hashes[rows])], weights[kept])
+
+    def absorb(self, other: Self) -> None:
+        if self._all is not None and other._all is not None:
+            self._all.absorb(other._all)
+        self._heads.absorb(other._heads)
+        moved = self._index.absorb(other._index)
+        self._sizes = moved.into(self._sizes, other._sizes)
+        self._partial = moved.into(self._partial, other._partial)
+        self._floors.absorb(other._floors, moved)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: those of some partition columns, and if `ordered`, last, that of the first order key."""

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import psutil
 import pyarrow as pa
 
+from millstream.circuit.workers import usable_processors
 from millstream.errors import MillstreamError
 
 MEMORY_INTERVAL_S = 0.05
@@ -117,9 +118,9 @@ def limit_processors(cores: float) -> int | None:
     if not hasattr(os, "sched_setaffinity"):
         return None
     allowed = sorted(os.sched_getaffinity(0))
-    count = max(1, math.ceil(cores))
-    if count >= len(allowed):
-        return len(allowed)
+    count = usable_processors(cores)
+    if count == len(allowed):
+        return count
     chosen = random.sample(allowed, count)
     for thread in _THIS_PROCESS.threads():
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile

@@ -89,6 +89,13 @@ class GroupTable:
         """The slot of every pair, -1 for those not in the table. O(pairs)."""
         return find_slots(self._cells, self._pairs, h1, h2)
 
+    def in_use(self) -> tuple[Slots, Hashes, Hashes]:
+        """All pairs in the table, and their slots. O(cells)."""
+        seconds = self._cells[:, 1]
+        slots = (seconds[seconds != ZERO] & _LOW).astype(np.int64) - 1
+        first, second = self._pairs[slots].T.copy()
+        return slots, first, second
+
     def release(self, slots: Slots) -> None:
         """Forgets the pairs of these slots, distinct and in use, and frees the slots for others. O(slots)."""
         release_slots(self._cells, self._pairs, self._free, self._counts, slots)

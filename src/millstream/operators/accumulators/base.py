@@ -12,14 +12,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.operators.arrays import Integers, Mask, fixed_values, validity
-from millstream.operators.slots import grown
+from millstream.operators.slots import Moved, grown
 from millstream.zset.delta import Weights
 from millstream.zset.hashing import Hashes
 
@@ -113,6 +113,11 @@ class Accumulator(ABC):
     def forget(self, gone: Forgotten) -> None:
         """Drops the state of groups that will not be asked for again."""
 
+    def absorb(self, other: Self, moved: Moved) -> None:
+        """Adds the state of other groups, kept by an equal accumulator; not for those that call Python code, of which
+        there are no replicas. O(state of the other)."""
+        raise NotImplementedError
+
     @property
     @abstractmethod
     def nbytes(self) -> int:
@@ -185,6 +190,9 @@ class LinearAccumulator(Accumulator):
     def forget(self, gone: Forgotten) -> None:
         for member in self._state:
             member[gone.slots] = 0
+
+    def absorb(self, other: Self, moved: Moved) -> None:
+        self._state = [moved.into(mine, others) for mine, others in zip(self._state, other._state, strict=True)]
 
     @property
     def nbytes(self) -> int:

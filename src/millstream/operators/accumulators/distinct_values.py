@@ -92,6 +92,13 @@ class DistinctValues:
             self._index.release(touched.slots[gone])
         return Crossings(rows[touched.first], groups, signs)
 
+    def absorb(self, other: DistinctValues) -> None:
+        """Adds the values of other groups. O(values)."""
+        moved = self._index.absorb(other._index)
+        self._counts = moved.into(self._counts, other._counts)
+        self._floors.absorb(other._floors, moved)
+        self._live += other._live
+
     def discard(self, floors: Floors) -> None:
         """Forgets the values of groups below their floors. O(values)."""
         dead = self._floors.take_dead(floors)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from millstream.operators.accumulators.base import Accumulator, Forgotten, Group
 from millstream.operators.arrays import Integers, Mask, Words, fixed_values
 from millstream.operators.kernels import best_codes, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, from_word_codes, row_codes, word_codes
-from millstream.operators.slots import grown
+from millstream.operators.slots import Moved, grown
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
 from millstream.zset.hashing import Seeds
@@ -80,6 +81,10 @@ class Candidates:
         wanted = range(1, 1 + len(self.value_types))
         found = self._trace.probe([pa.array(batch.slots[groups])], len(groups), columns=wanted)
         return found.probe_index, found.delta
+
+    def absorb(self, other: Candidates, moved: Moved) -> None:
+        """Adds the candidates of groups whose slots have moved."""
+        moved.absorb(self._trace, other._trace)
 
     def forget(self, gone: Forgotten) -> None:
         """Drops the candidates of groups."""
@@ -229,6 +234,11 @@ class WordExtreme(Accumulator):
         self._held[gone.slots] = False
         self._debt[gone.slots] = False
 
+    def absorb(self, other: Self, moved: Moved) -> None:
+        self._codes = moved.into(self._codes, other._codes)
+        self._held = moved.into(self._held, other._held)
+        self._debt = moved.into(self._debt, other._debt)
+
     @property
     def nbytes(self) -> int:
         return self._codes.nbytes + self._held.nbytes + self._debt.nbytes
@@ -349,6 +359,11 @@ class ValueExtreme(Accumulator):
         self._held[gone.slots] = False
         self._debt[gone.slots] = False
         self._winners.retain(lambda rows: gone.other_slots(rows.columns[0]))
+
+    def absorb(self, other: Self, moved: Moved) -> None:
+        self._held = moved.into(self._held, other._held)
+        self._debt = moved.into(self._debt, other._debt)
+        moved.absorb(self._winners, other._winners)
 
     @property
     def num_rows(self) -> int:

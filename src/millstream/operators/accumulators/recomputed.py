@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from millstream.operators.accumulators.base import Accumulator, Forgotten, Group
 from millstream.operators.accumulators.binary_bits import binary_bits
 from millstream.operators.arrays import Integers, Mask, fixed_array, fixed_values
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, row_codes, sort_codes
+from millstream.operators.slots import Moved
 from millstream.plan.nodes import AggregateCall, SortKey
 from millstream.types import SqlType, arrow_type
 from millstream.zset.consolidate import consolidate
@@ -106,6 +108,9 @@ class Recomputed(Accumulator):
 
     def forget(self, gone: Forgotten) -> None:
         self._trace.retain(lambda rows: gone.others(rows.columns[: self._width]))
+
+    def absorb(self, other: Self, moved: Moved) -> None:
+        self._trace.absorb(other._trace)
 
     @property
     def num_rows(self) -> int:

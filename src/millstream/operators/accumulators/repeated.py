@@ -52,6 +52,10 @@ class NewValues:
         columns = tuple(column.take(positions) for column in batch.columns)
         return GroupBatch(columns, signs, batch.groups[rows], batch.slots, batch.keys, batch.capacity)
 
+    def absorb(self, other: NewValues) -> None:
+        """Adds the values of other groups."""
+        self._distinct.absorb(other._distinct)
+
     def discard(self, floors: Floors) -> None:
         """Forgets what belongs to groups below their floors."""
         self._distinct.discard(floors)
@@ -97,6 +101,13 @@ class OnePerKey:
         self._floors.forget(touched.slots[counts == 0])
         self._index.release(touched.slots[counts == 0])
         return part
+
+    def absorb(self, other: OnePerKey) -> None:
+        """Adds the keys of other groups."""
+        self._values.absorb(other._values)
+        moved = self._index.absorb(other._index)
+        self._counts = moved.into(self._counts, other._counts)
+        self._floors.absorb(other._floors, moved)
 
     def discard(self, floors: Floors) -> None:
         """Forgets what belongs to groups below their floors."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from millstream.operators.accumulators.base import Accumulator, Forgotten, Group
 from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.arrays import Integers, Mask
 from millstream.operators.kernels import count_rows
-from millstream.operators.slots import grown
+from millstream.operators.slots import Moved, grown
 
 _Key = tuple[int | None, tuple[int, ...]]
 
@@ -101,6 +102,10 @@ class Tally:
         """Makes the slots count nothing."""
         self._counts[slots] = 0
 
+    def absorb(self, other: Tally, moved: Moved) -> None:
+        """Adds the counts of other groups."""
+        self._counts = moved.into(self._counts, other._counts)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
@@ -145,6 +150,9 @@ class CountAccumulator(Accumulator):
 
     def forget(self, gone: Forgotten) -> None:
         """Nothing to do: the tally forgets."""
+
+    def absorb(self, other: Self, moved: Moved) -> None:
+        """Nothing to do: the tally absorbs."""
 
     @property
     def nbytes(self) -> int:

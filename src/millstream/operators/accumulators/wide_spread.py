@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Context, Decimal
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from millstream.operators.accumulators.base import Accumulator, Forgotten, Group
 from millstream.operators.accumulators.spread import SPREADS, ExactSpread, FloatSpread, middle_scale
 from millstream.operators.arrays import Integers, Mask, decimal_words
 from millstream.operators.kernels import sum_weights
+from millstream.operators.slots import Moved
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import MAX_DECIMAL_PRECISION, decimal
 
@@ -117,6 +118,9 @@ class Converted(Accumulator):
 
     def forget(self, gone: Forgotten) -> None:
         self._inner.forget(gone)
+
+    def absorb(self, other: Self, moved: Moved) -> None:
+        self._inner.absorb(other._inner, moved)
 
     @property
     def nbytes(self) -> int:
