@@ -18,7 +18,7 @@ from typing import Any
 from millstream.circuit.build import build_graph
 from millstream.circuit.graph import Node
 from millstream.circuit.inputs import TableInput
-from millstream.circuit.parts import Change, whole
+from millstream.circuit.parts import Change, concatenated, whole
 from millstream.circuit.sharded import ShardedOperator
 from millstream.circuit.snapshot import CircuitSnapshot
 from millstream.circuit.spreading import Spreading
@@ -27,7 +27,6 @@ from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.expressions.nodes import Expression
-from millstream.operators.base import concat_deltas
 from millstream.operators.final import FinalRows
 from millstream.operators.index import IndexOperator
 from millstream.operators.join import JoinOperator
@@ -39,6 +38,7 @@ from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
 from millstream.zset.keeper import keeper_in_use, keeping
+from millstream.zset.run import build_run
 from millstream.zset.trace import Trace, TraceSnapshot
 
 
@@ -68,7 +68,7 @@ class RelationDeltas(Mapping[str, Delta]):
             return consolidate(change if isinstance(change, Delta) else change.whole, self._seeds)
         # Equal rows are in the same part.
         tasks = [partial(consolidate, part, self._seeds) for part in change.present]
-        return concat_deltas(self._workers.run(tasks, change.num_rows))
+        return concatenated(self._workers.run(tasks, change.num_rows), self._workers)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._raw if name in self)
@@ -252,15 +252,27 @@ class Circuit:
                 raw[name] = delta
         done = {name: delta for name in self._kept_tables if isinstance(delta := raw.get(name), Delta)}
         for name, trace in self._materialized.items():
-            delta = whole(final[name] if name in final else deltas[self._graph.relations[name]])
-            if delta is not None:
+            change = final[name] if name in final else deltas[self._graph.relations[name]]
+            if change is not None:
                 # Building a run consolidates: the view's readers need not do it again.
                 start = time.perf_counter()
-                consolidated = trace.insert(delta)
-                self._kept_stats["contents", name].add(start, delta.num_rows, consolidated.num_rows)
+                consolidated = self._keep(trace, change)
+                self._kept_stats["contents", name].add(start, change.num_rows, consolidated.num_rows)
                 if name in raw:
                     done[name] = consolidated
         return RelationDeltas(raw, done, self.seeds, self.workers)
+
+    def _keep(self, trace: Trace, change: Change) -> Delta:
+        """Adds a change to the contents of a view; gives it back consolidated."""
+        if isinstance(change, Delta) or not change.placed or change.num_rows < self.workers.thread_rows:
+            return trace.insert(change if isinstance(change, Delta) else change.whole)
+        # Equal rows are in the same part.
+        tasks = [partial(build_run, part, trace.key, self.seeds) for part in change.present]
+        runs = self.workers.run(tasks, change.num_rows)
+        for run in runs:
+            trace.insert_run(run)
+        parts = zip(change.present, runs, strict=True)
+        return concatenated([p if p.num_rows == run.num_rows else run.delta for p, run in parts], self.workers)
 
     def snapshot(self) -> CircuitSnapshot:
         """The contents of all materialized relations after the last step. O(relations)."""

@@ -7,10 +7,17 @@ whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+
+from millstream.circuit.workers import Workers
 from millstream.operators.base import concat_deltas
 from millstream.zset.delta import Delta
+from millstream.zset.gathered import Columns
+from millstream.zset.moving import concat_columns
 
 
 class Parts:
@@ -51,6 +58,23 @@ def in_parts(results: Sequence[Delta | None], placed: bool) -> Parts | None:
 def whole(change: Change | None) -> Delta | None:
     """The change as one delta."""
     return change.whole if isinstance(change, Parts) else change
+
+
+def concatenated(deltas: Sequence[Delta], workers: Workers) -> Delta:
+    """All entries of one or more deltas, in order; columns are dealt out to the workers. O(bytes)."""
+    rows = sum(delta.num_rows for delta in deltas)
+    width = len(deltas[0].columns)
+    if len(deltas) == 1 or rows < workers.thread_rows or not width:
+        return concat_deltas(deltas)
+
+    def work(share: int) -> Columns:
+        chosen = range(share, width, workers.count)
+        return concat_columns([delta.columns.select(chosen) for delta in deltas], [delta.num_rows for delta in deltas])
+
+    columns: list[pa.Array] = [None] * width
+    for share, made in enumerate(workers.run([partial(work, s) for s in range(min(workers.count, width))], rows)):
+        columns[share :: workers.count] = made
+    return Delta(columns, np.concatenate([delta.weights for delta in deltas]))
 
 
 def sliced(delta: Delta, count: int) -> list[Delta]:
