@@ -77,6 +77,10 @@ VIEWS = {
     "first_rows": "SELECT k, v, g FROM t ORDER BY v, k, g LIMIT 4",
     "ranked": "SELECT k, v, RANK() OVER (PARTITION BY g ORDER BY v) AS r, "
     "LAG(v) OVER (PARTITION BY g ORDER BY v, k, ts) AS l FROM t",
+    "running": "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY ts) AS s FROM t",
+    "ranged": "SELECT k, v, MAX(v) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL 2 SECONDS PRECEDING AND "
+    "CURRENT ROW) AS m FROM t",
+    "near": "SELECT k, v, LAG(v) OVER (PARTITION BY k ORDER BY ts, v, g) AS l FROM t",
     "ranked_and_grouped": "SELECT v, r, COUNT(*) AS n FROM ranked GROUP BY v, r",
     "sessions": "SELECT k, v, window_start, window_end FROM "
     "TABLE(SESSION(TABLE t, DESCRIPTOR(ts), DESCRIPTOR(k), INTERVAL 3 SECONDS))",
@@ -224,7 +228,7 @@ def test_operators_with_a_key_split_and_share_their_state():
 
 
 def test_operators_are_whole_again_after_many_small_changes():
-    names = ("inner_two_keys", "left_join", "grouped", "distinct_rows", "best", "sessions")
+    names = ("inner_two_keys", "left_join", "grouped", "distinct_rows", "best", "sessions", "asof_join", "near")
     program = compiled(TABLES + "".join(f"CREATE VIEW {name} AS {VIEWS[name]};\n" for name in names))
     circuits = [Circuit(program), Circuit(program, workers=Workers(2, split_rows=40, small_changes=12))]
     stream = Stream(program, 7)
@@ -234,10 +238,10 @@ def test_operators_are_whole_again_after_many_small_changes():
         one, two = (bags(circuit.step(changes)) for circuit in circuits)
         assert one == two
         found.append(replicas(circuits[1]))
-    assert found[0] == [2] * 6
-    # Not before the changes are worth what it costs, and sessions never.
-    assert found[10] == [2] * 6
-    assert found[-1] == [1] * 5 + [2]
+    assert set(found[0]) == {2}
+    # Not before the changes are worth what it costs.
+    assert set(found[10]) == {2}
+    assert set(found[-1]) == {1}
     one, two = (bags(circuit.step(stream.rest())) for circuit in circuits)
     assert one == two
     assert [e["state_rows"] for e in circuits[1].profile() if e["kind"] == "distinct"] == [0]

@@ -8,7 +8,7 @@ rows in small changes stays whole for good.
 Of a small change only those replicas are called that get rows, one after the other in the thread of the step. Still it
 costs up to as many times what it would cost a whole operator as there are replicas. So after as many small changes, one
 after the other, as make this comparable with what it costs to move the state, the first replica absorbs the others, and
-the operator stays whole. (Windows, sessions and ASOF joins cannot do that: they stay split.)
+the operator stays whole.
 
 What replicas give does not depend on their number, for rows of one key meet in one replica. Where several rows fail,
 the error is that of the first replica that has one of them.
@@ -111,7 +111,7 @@ class ShardedOperator(Operator):
         if not self._small:
             self._patience = max(self._workers.small_changes, self.state_rows // self._workers.united_rows)
         self._small += 1
-        return self._small > self._patience and self._replicas[0].absorbs
+        return self._small > self._patience
 
     def _unite(self) -> None:
         """Makes one replica of all. O(state)."""

@@ -75,7 +75,6 @@ class AggregateOperator(Operator):
     """Output: the group columns, then one column per call."""
 
     kind = "aggregate"
-    absorbs = True
 
     def __init__(
         self,

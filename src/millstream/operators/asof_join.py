@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -160,6 +161,10 @@ class AsofJoinOperator(Operator):
             positions = pa.array(candidates.rows[np.maximum(matches, 0)], mask=matches < 0)
             right = tuple(column.take(positions) for column in candidates.pool.columns)
         return Delta(left.columns + right, left.weights)
+
+    def absorb(self, other: Self) -> None:
+        self._left.absorb(other._left)
+        self._right.absorb(other._right)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: those of the left and of the right time. Of the right side, the last row of each key before both

@@ -40,7 +40,6 @@ class Operator(ABC):
     volatile: bool = False
     #: Has one input, maps each row on its own and keeps nothing: may be given parts of a delta in several threads.
     linear: bool = False
-    absorbs: bool = False
 
     @abstractmethod
     def step(self, inputs: Inputs, context: EvaluationContext) -> Delta | None:
@@ -51,8 +50,8 @@ class Operator(ABC):
         for each column that the operator was told about when it was made. Amortised O(rows that came)."""
 
     def absorb(self, other: Self) -> None:
-        """Adds the state of an equal operator that has seen rows of other keys, and must not be used afterwards; only
-        where `absorbs`. O(state of the other)."""
+        """Adds the state of an equal operator that has seen rows of other keys, and must not be used afterwards: for
+        those of which there are replicas (circuit/sharded.py). O(state of the other)."""
         raise NotImplementedError
 
     @property

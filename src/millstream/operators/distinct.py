@@ -24,7 +24,6 @@ class DistinctOperator(Operator):
     """Emits a row with +1 when its multiplicity becomes positive and with -1 when it no longer is."""
 
     kind = "distinct"
-    absorbs = True
 
     def __init__(self, seeds: Seeds, floors: Sequence[int] = ()) -> None:
         self._counts = RowCounts(1, seeds, floors)

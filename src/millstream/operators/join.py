@@ -121,7 +121,6 @@ class JoinOperator(Operator):
     """`kind` joins of left and right on pairwise equal key columns; see plan.nodes.Join for the details."""
 
     kind = "join"
-    absorbs = True
 
     def __init__(
         self,

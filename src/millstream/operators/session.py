@@ -14,6 +14,7 @@ below floors, are forgotten. Cost: O(rows of the touched sessions x runs).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +93,9 @@ class SessionOperator(Operator):
 
     def _times(self, codes: Words) -> pa.Array:
         return from_word_codes(self._time_type, codes)
+
+    def absorb(self, other: Self) -> None:
+        self._trace.absorb(other._trace)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: those of some key columns, and, if so made, last, that of the time."""

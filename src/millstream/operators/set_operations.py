@@ -53,7 +53,6 @@ class SetOperator(Operator):
     """`left <operation> [ALL] right`, where `operation` is "except" or "intersect"."""
 
     kind = "set operation"
-    absorbs = True
 
     def __init__(self, operation: str, keep_all: bool, seeds: Seeds, floors: Sequence[int] = ()) -> None:
         self._multiplicity = _MULTIPLICITIES[operation, keep_all]

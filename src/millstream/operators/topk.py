@@ -106,7 +106,6 @@ class TopKOperator(Operator):
     that is there several times has as many."""
 
     kind = "top-k"
-    absorbs = True
 
     def __init__(
         self,

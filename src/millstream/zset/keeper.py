@@ -132,6 +132,13 @@ class RunHolder(Generic[R]):
         if self.task is not None:
             self._adopt(self.task)
 
+    def absorb(self, other: RunHolder[R]) -> None:
+        """Adds the runs of a holder with the same types, keys and seeds, which must not be used afterwards. O(runs),
+        but waits for tasks."""
+        self.wait()
+        other.wait()
+        self.set_runs(tuple(sorted((*self.runs, *other.runs), key=lambda run: run.num_rows, reverse=True)))
+
     @property
     def free(self) -> int:
         """The runs from here on are not those that a task is about, or before them."""

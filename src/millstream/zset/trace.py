@@ -214,13 +214,6 @@ class Trace(RunHolder[Run]):
         self.forget_task()
         self.set_runs((run,) if run.num_rows else ())
 
-    def absorb(self, other: Trace) -> None:
-        """Adds all that is in a trace with the same types, key and seeds, which must not be used afterwards. O(runs),
-        but waits for merges that are under way."""
-        self.wait()
-        other.wait()
-        self.set_runs(tuple(sorted((*self.runs, *other.runs), key=lambda run: run.num_rows, reverse=True)))
-
     def changed(self) -> None:
         """What kernels see of the runs is out of date."""
         self._index = None

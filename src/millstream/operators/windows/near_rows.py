@@ -81,6 +81,10 @@ class NearRows:
             affected |= seen[high] > seen[low]
         return np.flatnonzero(affected)
 
+    def absorb(self, other: NearRows) -> None:
+        """Adds the rows of other partitions."""
+        self._trace.absorb(other._trace)
+
     def retain(self, kept: Callable[[Delta], Mask]) -> None:
         """Drops the rows that `kept`, asked once for all of them, does not want. O(state)."""
         self._trace.sweep(lambda run: kept(run.delta))

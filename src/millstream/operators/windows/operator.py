@@ -21,6 +21,7 @@ floor of the key.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -193,6 +194,14 @@ class WindowOperator(Operator):
         valid = validity(column)
         nulls = np.zeros(len(rows), np.bool_) if valid is None else ~valid[rows]
         return Distances(~words if key.descending else words, nulls)
+
+    def absorb(self, other: Self) -> None:
+        if self._near is not None and other._near is not None:
+            self._near.absorb(other._near)
+        elif self._running is not None and other._running is not None:
+            self._running.absorb(other._running)
+        else:
+            self._trace.absorb(other._trace)
 
     def discard(self, floors: Floors) -> None:
         """`floors`: those of some partition columns, and with a reach, last, that of the order key."""

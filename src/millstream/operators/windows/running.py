@@ -275,6 +275,11 @@ class RunningRows:
         if made.num_rows:
             self._checkpoints.insert(made)
 
+    def absorb(self, other: RunningRows) -> None:
+        """Adds the rows of other partitions, and their checkpoints."""
+        self._trace.absorb(other._trace)
+        self._checkpoints.absorb(other._checkpoints)
+
     def retain(self, kept: Callable[[Delta], npt.NDArray[np.bool_]]) -> None:
         """Drops the partitions of whose rows `kept`, asked once for all of them, says no. O(state)."""
         self._trace.sweep(lambda run: kept(run.delta))
