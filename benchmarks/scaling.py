@@ -120,7 +120,7 @@ def _states(full: bool) -> Iterator[Job]:
     for query in ALL_QUERIES if full else QUICK:
         for state in STATES if full else QUICK_STATES:
             options = ("--only", query, "--state", str(state), "--delta", "1000")
-            yield Job(query, "benchmarks.scaling", options, {"ms": _rows(state)}, 3)
+            yield Job(query, "benchmarks.scaling", options, {"ms": _rows(state)}, 3 if full else 1)
 
 
 def _deltas(full: bool) -> Iterator[Job]:
