@@ -29,6 +29,8 @@ from typing import Any
 import orjson
 import psutil
 
+from millstream.allocator import tuned_environment
+
 log = logging.getLogger("millstream.runner")
 
 LOG_FILE = "pipeline.log"
@@ -166,6 +168,7 @@ class Child:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
+                env=tuned_environment(os.environ),
             )
         finally:
             os.close(descriptor)

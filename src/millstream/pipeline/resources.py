@@ -22,8 +22,8 @@ from collections.abc import Callable
 import psutil
 import pyarrow as pa
 
-from millstream.circuit.workers import usable_processors
 from millstream.errors import MillstreamError
+from millstream.processors import usable_processors
 
 MEMORY_INTERVAL_S = 0.05
 """How often the memory is looked at."""
