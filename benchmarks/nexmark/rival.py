@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from benchmarks.harness import ROOT, Measurements
-from benchmarks.nexmark.program import NAMES, events, oracle_of, side_input
+from benchmarks.nexmark.program import FOLDER, NAMES, events, oracle_of, side_input
+from millstream import Pipeline
 
 PYTHON = ROOT / ".venv-rivals" / "bin" / "python"
 SCRIPT = Path(__file__).parent / "pathway_run.py"
@@ -24,6 +26,7 @@ READS = {
     "q8": "person,auction", "q9": "auction,bid", "q11": "bid", "q12": "bid", "q13": "bid,side_input", "q14": "bid",
     "q15": "bid", "q16": "bid", "q17": "bid", "q18": "bid", "q20": "bid,auction",
 }  # fmt: skip
+CSV = {"name": "csv", "config": {"headers": True}}
 CHECKED_EVENTS = 20_000
 #: A difference of two runs below this share of one is noise: it counts as so much.
 RESOLUTION = 0.05
@@ -32,8 +35,8 @@ TIMEOUT_S = 1800
 
 
 def pathway(query: str, num_events: int) -> Measurements:
-    """Events per second of the query alone: the run less one that only reads the same files. AssertionError if
-    Pathway's answer over the first events is not DuckDB's."""
+    """Events per second of the query alone, which is the run less one that only reads the same files; of the run; and
+    of Millstream over such files. AssertionError if Pathway's answer over the first events is not DuckDB's."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write(folder, CHECKED_EVENTS, READS[query])
@@ -42,10 +45,39 @@ def pathway(query: str, num_events: int) -> Measurements:
         _write(folder, num_events, READS[query])
         whole = _run(query, folder)
         read = _run("read:" + READS[query], folder)
+        ours = [_millstream(query, folder, count) for count in (CHECKED_EVENTS, num_events)][-1]
     return {
         "events/s": num_events / max(whole - read, whole * RESOLUTION),
         "with reading, events/s": num_events / whole,
+        "Millstream with reading, events/s": num_events / ours,
     }
+
+
+def _millstream(query: str, folder: Path, num_events: int) -> float:
+    """Seconds from the start of connectors that read such files (times as text, all columns) until the view, which is
+    kept, has all rows."""
+    statements = []
+    for statement in (FOLDER / "tables.sql").read_text().split(";")[:-1]:
+        kind = statement.split()[2]
+        if kind in READS[query].split(","):
+            path = folder / f"{kind}.text.csv"
+            pyarrow.csv.write_csv(_tables(num_events)[kind], path)
+            connector = {"name": "c", "transport": {"name": "file_input", "config": {"path": str(path)}}, "format": CSV}
+            statement += f" WITH ('connectors' = '{json.dumps([connector])}')"
+        statements.append(statement)
+    statements.append(f"CREATE MATERIALIZED VIEW {query} AS {(FOLDER / f'{query}.sql').read_text()}")
+    with Pipeline(";".join(statements)) as pipeline:
+        begin = time.perf_counter()
+        pipeline.start()
+        pipeline.wait_for_completion()
+        seconds = time.perf_counter() - begin
+        found = pipeline.snapshot(query).num_rows
+    database = duckdb.connect()
+    for name, table in _tables(num_events).items():
+        database.register(name, table)
+    ((wanted,),) = database.execute(f"SELECT COUNT(*) FROM ({oracle_of(query)})").fetchall()
+    assert found == wanted, f"{query} from files: {found} rows instead of {wanted}"
+    return seconds
 
 
 def _tables(num_events: int) -> dict[str, pa.Table]:
