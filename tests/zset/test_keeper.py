@@ -169,6 +169,25 @@ def test_a_trace_waits_for_its_task_before_it_has_too_many_runs() -> None:
 
 
 @pytest.mark.usefixtures("eager")
+def test_a_trace_absorbs_another_while_both_have_tasks() -> None:
+    kept = Keeper(LateExecutor(0, 1.0))
+    mine, other = ints_trace(kept), ints_trace(kept)
+    for i in range(40):
+        for each, first in ((mine, 0), (other, 1000)):
+            each.insert(ints(first + i * (i + 1), i + 1))
+            each.probe([pa.array(range(4000))], 4000)
+    assert mine.task is not None
+    assert other.task is not None
+    held = contents(mine.snapshot().to_delta(), other.snapshot().to_delta())
+    mine.absorb(other)
+    sizes = [run.num_rows for run in mine.runs]
+    assert sizes == sorted(sizes, reverse=True)
+    assert contents(mine.snapshot().to_delta()) == held
+    found = mine.probe([pa.array([0, 1000])], 2)
+    assert set(found.probe_index.tolist()) == {0, 1}
+
+
+@pytest.mark.usefixtures("eager")
 def test_large_merges_happen_in_the_thread_of_the_keeper() -> None:
     names = []
     kept = Keeper(ThreadPoolExecutor(1, thread_name_prefix="merge"))
