@@ -15,48 +15,35 @@ import pyarrow as pa
 from millstream.circuit.distribution import Distribution, moved, projected, sharding
 from millstream.circuit.floors import floored
 from millstream.circuit.graph import Graph, Node
+from millstream.circuit.keyed import keyed, types_of
 from millstream.circuit.nested import NestedCircuit
 from millstream.circuit.sharded import ShardedOperator
 from millstream.circuit.sharing import share_traces
 from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, columns_used, remap_columns
-from millstream.operators.aggregate import AggregateOperator
-from millstream.operators.asof_join import AsofJoinOperator
 from millstream.operators.base import Operator
-from millstream.operators.distinct import DistinctOperator
 from millstream.operators.error_view import ErrorViewOperator
 from millstream.operators.filter import FilterOperator
 from millstream.operators.hop import HopOperator
 from millstream.operators.join import JoinOperator
 from millstream.operators.lateness import Lateness, LatenessOperator
-from millstream.operators.ordering import Variants, variants_of
 from millstream.operators.project import ProjectOperator, column_order
 from millstream.operators.recursive import LevelledOperator, MemberOperator, RecursiveOperator, UnrolledOperator
-from millstream.operators.session import SessionOperator
-from millstream.operators.set_operations import SetOperator
 from millstream.operators.temporal import TemporalOperator
-from millstream.operators.topk import TopKOperator
 from millstream.operators.union import UnionOperator
 from millstream.operators.unnest import UnnestOperator
 from millstream.operators.values import ValuesOperator
 from millstream.operators.volatile import VolatileOperator
-from millstream.operators.windows.operator import WindowOperator
 from millstream.plan.nodes import (
-    Aggregate,
-    AsofJoin,
-    Distinct,
-    Except,
     Filter,
     Hop,
-    Intersect,
     Join,
     JoinKind,
     Plan,
     Project,
     Recursive,
     Scan,
-    Session,
     TopK,
     UnionAll,
     Unnest,
@@ -106,14 +93,6 @@ def uses_now(expression: Expression) -> bool:
     if isinstance(expression, Call) and expression.name == "NOW":
         return True
     return any(uses_now(child) for child in children(expression))
-
-
-def _types(plan: Plan) -> tuple[pa.DataType, ...]:
-    return tuple(arrow_type(column.type) for column in plan.schema)
-
-
-def _variants(plan: Plan) -> Variants:
-    return variants_of(column.type for column in plan.schema)
 
 
 @dataclass
@@ -169,7 +148,7 @@ class _Builder:
         if isinstance(plan, Project):
             return self._project(plan, inputs[0])
         if isinstance(plan, Filter):
-            return self._filter(plan.predicate, inputs[0], _types(plan.input))
+            return self._filter(plan.predicate, inputs[0], types_of(plan.input))
         if isinstance(plan, UnionAll):
             append_only = all(self.nodes[i].append_only for i in inputs)
             return self._node("union", (), inputs, UnionOperator, append_only)
@@ -285,7 +264,7 @@ class _Builder:
     def _timed_project(self, plan: Project) -> Operator:
         guarded = split_guards(plan.expressions, len(plan.input.schema))
         if guarded is None:
-            return VolatileOperator(ProjectOperator(plan.expressions, self.seeds), _types(plan.input), self.seeds)
+            return VolatileOperator(ProjectOperator(plan.expressions, self.seeds), types_of(plan.input), self.seeds)
         project = ProjectOperator(guarded.expressions, self.seeds)
         return TemporalOperator(project, guarded.guards, (), self.seeds)
 
@@ -354,8 +333,8 @@ class _Builder:
             (left, right),
             lambda: JoinOperator(
                 plan.kind,
-                _types(plan.left),
-                _types(plan.right),
+                types_of(plan.left),
+                types_of(plan.right),
                 plan.left_keys,
                 plan.right_keys,
                 plan.null_safe,
@@ -366,7 +345,7 @@ class _Builder:
             append_only,
             found.bounds,
         )
-        return node if late is None else self._filter(late, node, _types(plan.left) + _types(plan.right))
+        return node if late is None else self._filter(late, node, types_of(plan.left) + types_of(plan.right))
 
     def _right_join(self, plan: Join) -> int:
         """A right join is a left join with the sides swapped and the columns put back in order."""
@@ -389,108 +368,9 @@ class _Builder:
         return self._projection(columns, source)
 
     def _stateful(self, plan: Plan, inputs: tuple[int, ...], numbered: bool = False) -> int:
-        seeds = self.seeds
         found = floored(plan, self.waterlines)
-        append_only = self.nodes[inputs[0]].append_only
-        if isinstance(plan, Aggregate):
-            return self._keyed(
-                plan,
-                "aggregate",
-                (plan.group, plan.calls),
-                inputs,
-                lambda: AggregateOperator(
-                    _types(plan.input),
-                    plan.group,
-                    plan.calls,
-                    append_only,
-                    seeds,
-                    _variants(plan.input),
-                    found.columns,
-                ),
-                floors=found.bounds,
-            )
-        if isinstance(plan, Distinct):
-            return self._keyed(
-                plan, "distinct", (), inputs, lambda: DistinctOperator(seeds, found.columns), append_only, found.bounds
-            )
-        if isinstance(plan, Except | Intersect):
-            operation = "except" if isinstance(plan, Except) else "intersect"
-            return self._keyed(
-                plan,
-                operation,
-                plan.all,
-                inputs,
-                lambda: SetOperator(operation, plan.all, seeds, found.columns),
-                floors=found.bounds,
-            )
-        if isinstance(plan, AsofJoin):
-            return self._keyed(
-                plan,
-                "asof join",
-                (plan.left_keys, plan.right_keys, plan.null_safe, plan.left_time, plan.right_time),
-                inputs,
-                lambda: AsofJoinOperator(
-                    _types(plan.left),
-                    _types(plan.right),
-                    plan.left_keys,
-                    plan.right_keys,
-                    plan.null_safe,
-                    plan.left_time,
-                    plan.right_time,
-                    seeds,
-                    _variants(plan.right),
-                ),
-                floors=found.bounds,
-            )
-        if isinstance(plan, Session):
-            parameters = (plan.partition, plan.time_column, plan.gap, plan.kept)
-            return self._keyed(
-                plan,
-                "session",
-                parameters,
-                inputs,
-                lambda: SessionOperator(_types(plan.input), *parameters, seeds, found.columns, found.ordered),
-                floors=found.bounds,
-            )
-        if isinstance(plan, Window):
-            return self._keyed(
-                plan,
-                "window",
-                (plan.partition, plan.keys, plan.calls),
-                inputs,
-                lambda: WindowOperator(
-                    _types(plan.input),
-                    plan.partition,
-                    plan.keys,
-                    plan.calls,
-                    seeds,
-                    _variants(plan.input),
-                    found.columns,
-                    found.reach,
-                ),
-                floors=found.bounds,
-            )
-        assert isinstance(plan, TopK), plan
-        return self._keyed(
-            plan,
-            "topk",
-            (plan.partition, plan.keys, plan.limit, plan.offset, numbered),
-            inputs,
-            lambda: TopKOperator(
-                _types(plan.input),
-                plan.partition,
-                plan.keys,
-                plan.limit,
-                plan.offset,
-                append_only,
-                seeds,
-                _variants(plan.input),
-                found.columns,
-                found.ordered,
-                numbered,
-            ),
-            floors=found.bounds,
-        )
+        made = keyed(plan, self.nodes[inputs[0]].append_only, found, self.seeds, numbered)
+        return self._keyed(plan, made.kind, made.parameters, inputs, made.make, made.append_only, found.bounds)
 
     def _recursive(self, plan: Recursive) -> int:
         """The node of one member. The first one that is built brings the operator, others read its answer."""
@@ -510,11 +390,11 @@ class _Builder:
 
 def _recursive_operator(recursion: Recursion, seeds: Seeds) -> RecursiveOperator:
     """The operator of a recursion: by levels if its bodies are monotone."""
-    member_types = [_types(body) for body in recursion.bodies]
+    member_types = [types_of(body) for body in recursion.bodies]
     try:
         bodies = [levelled(body, recursion.names) for body in recursion.bodies]
     except NotMonotoneError:
-        external_types = [_types(external) for external in recursion.externals]
+        external_types = [types_of(external) for external in recursion.externals]
 
         def make() -> NestedCircuit:
             return _nested(recursion, recursion.bodies, seeds)
