@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import EvaluationError, MillstreamError
+from millstream.lasting import lasting
 from millstream.zset.kernel_cache import place_kernel_cache
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ place_kernel_cache()
 
 def __getattr__(name: str) -> Any:
     if name in ("Pipeline", "Connector"):
-        from millstream import embedded
+        with lasting():
+            from millstream import embedded
 
         return getattr(embedded, name)
     raise AttributeError(f"module 'millstream' has no attribute '{name}'")

@@ -19,6 +19,7 @@ from millstream import no_pandas
 from millstream.cli.render import Output
 from millstream.cli.udf_file import UdfFile, udf_file
 from millstream.errors import MillstreamError
+from millstream.lasting import keep_loaded, lasting
 
 if TYPE_CHECKING:
     from millstream.embedded import Pipeline
@@ -49,11 +50,13 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: views and connectors.")] = False,
 ) -> None:
     """Run a program here, without a server, until its inputs end or Ctrl-C, and show its views."""
-    from millstream.allocator import keep_freed_memory  # the engine takes a moment to load: not for other commands
-    from millstream.embedded import Pipeline
-    from millstream.processors import usable_processors
+    with lasting():
+        from millstream.allocator import keep_freed_memory  # the engine takes a moment to load: not for other commands
+        from millstream.embedded import Pipeline
+        from millstream.processors import usable_processors
 
     keep_freed_memory()
+    keep_loaded()
     code = udf_file(Path(file.name), udf)
     if code is not None:
         no_pandas.allow()

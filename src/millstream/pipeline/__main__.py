@@ -22,6 +22,7 @@ import uvicorn
 
 from millstream import no_pandas  # noqa: F401 - before pyarrow
 from millstream.allocator import keep_freed_memory
+from millstream.lasting import keep_loaded
 from millstream.pipeline import precompile
 from millstream.pipeline.host import Host, Spec, write_atomically
 from millstream.pipeline.server import create_app
@@ -41,6 +42,7 @@ def main() -> None:
     source.add_argument("--wait", action="store_true", help="read that path from standard input")
     arguments = parser.parse_args()
     keep_freed_memory()
+    keep_loaded()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     precompile.start(precompile.ALL)
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
