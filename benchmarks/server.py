@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import statistics
 import subprocess
@@ -16,6 +17,7 @@ import httpx
 import psutil
 
 from benchmarks.end_to_end import NDJSON_QUERY, NDJSON_TABLE, write_bids
+from benchmarks.first_run import ORDERS, PROGRAM, USERS
 from benchmarks.harness import Measurements, case
 
 INGRESS_ROWS = 500_000
@@ -160,6 +162,31 @@ def start_to_running() -> Measurements:
     return {"median": statistics.median(samples[1:]), "the first pipeline of a server": samples[0]}
 
 
+@case("From SQL text to the first result, through a server", "s", target=1, higher_is_better=False)
+def first_result_of_a_server() -> Measurements:
+    """PUT of a program with a join and an aggregate, start, POST of the rows of two tables, and a query that returns
+    what is in the view: four programs, three seconds after each other, on a server that has just come up."""
+    with server() as api:
+        samples = []
+        for number in range(4):
+            time.sleep(BETWEEN_STARTS_S)
+            name = f"p{number}"
+            begin = time.perf_counter()
+            api.put(name, PROGRAM)
+            api.wait(name, "program_status", "Success")
+            api.post(f"/pipelines/{name}/start")
+            api.wait(name, "deployment_status", "Running")
+            for table, rows in (("users", USERS), ("orders", ORDERS)):
+                ingest(api, name, table, "".join(json.dumps(row) + "\n" for row in rows).encode())
+            sql = {"sql": "SELECT country, n, total FROM spending", "format": "json"}
+            row = api.http.get(f"/pipelines/{name}/query", params=sql).json()
+            samples.append(time.perf_counter() - begin)
+            assert (row["country"], row["n"], float(row["total"])) == ("NO", 2, 20.0), row
+            api.post(f"/pipelines/{name}/stop", force="true")
+            api.wait_stopped(name)
+    return {"median of the later ones": statistics.median(samples[1:]), "the first one": samples[0]}
+
+
 @case("CPU time while nothing happens", "% of a core", target=1, higher_is_better=False)
 def idle() -> Measurements:
     """A server with one running pipeline that gets no input and reads the clock once a second, over ten seconds."""
@@ -189,22 +216,23 @@ def http_ingress() -> Measurements:
         api.wait("p", "program_status", "Success")
         api.post("/pipelines/p/start")
         api.wait("p", "deployment_status", "Running")
-        ingest(api, warm.read_bytes())
+        ingest(api, "p", "bids", warm.read_bytes())
         content = body.read_bytes()
         begin = time.perf_counter()
-        ingest(api, content)
+        ingest(api, "p", "bids", content)
         seconds = time.perf_counter() - begin
         answer = api.http.get("/pipelines/p/query", params={"sql": "SELECT SUM(n) AS n FROM v", "format": "json"})
         assert answer.json()["n"] == INGRESS_ROWS + 5_000
     return {"Millstream": INGRESS_ROWS / seconds}
 
 
-def ingest(api: Api, content: bytes) -> None:
+def ingest(api: Api, name: str, table: str, content: bytes) -> None:
     """POST `content` and wait until it is processed."""
+    path = f"/pipelines/{name}"
     answer = api.http.post(
-        "/pipelines/p/ingress/bids", params={"format": "json", "update_format": "raw"}, content=content
+        f"{path}/ingress/{table}", params={"format": "json", "update_format": "raw"}, content=content
     )
     assert answer.status_code == 200, answer.text
     token = answer.json()["token"]
-    while api.http.get("/pipelines/p/completion_status", params={"token": token}).json()["status"] != "complete":
+    while api.http.get(f"{path}/completion_status", params={"token": token}).json()["status"] != "complete":
         time.sleep(POLL_S)
