@@ -1,9 +1,6 @@
 """Benchmarks that anyone can run: `make bench`. Each case checks its result before it reports a speed,
 runs several times in a process of its own, and is reported as a median beside what a user would pick instead."""
 
-import os
-
-from millstream.allocator import keep_freed_memory, tuned_environment
+from millstream.allocator import keep_freed_memory
 
 keep_freed_memory()  # as a pipeline's process does
-os.environ.update(tuned_environment(os.environ))  # of the processes that measure, whatever they measure

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import compilation, end_to_end, engine, files, first_run, large_pages, recursion, server, sharing  # noqa: F401 - importing declares the cases
+from benchmarks import compilation, end_to_end, engine, files, first_run, recursion, server, sharing  # noqa: F401 - importing declares the cases
 from benchmarks.grid import Cells, Grid, run_grid
 from benchmarks.harness import CASES, ROOT, Measurements, environment, format_number, run_case
 from benchmarks.nexmark.grids import LARGE, LATENCY, THROUGHPUT

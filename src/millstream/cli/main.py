@@ -44,7 +44,7 @@ def options(
 
 
 def run() -> None:
-    """The command of the `millstream` script (start.py): errors are one line on standard error and exit status 1."""
+    """Entry point of the `millstream` script: errors are one line on standard error and exit status 1."""
     try:
         with connections:
             app()

@@ -29,8 +29,6 @@ from typing import Any
 import orjson
 import psutil
 
-from millstream.allocator import tuned_environment
-
 log = logging.getLogger("millstream.runner")
 
 LOG_FILE = "pipeline.log"
@@ -168,7 +166,6 @@ class Child:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
-                env=tuned_environment(os.environ),
             )
         finally:
             os.close(descriptor)
