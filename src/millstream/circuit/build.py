@@ -22,7 +22,7 @@ from millstream.circuit.sharing import share_traces
 from millstream.circuit.workers import SINGLE, Workers
 from millstream.errors import MillstreamError
 from millstream.expressions.nodes import Call, ColumnRef, Expression, children, columns_used, remap_columns
-from millstream.operators.base import Operator
+from millstream.operators.base import KeyedOperator, Operator
 from millstream.operators.error_view import ErrorViewOperator
 from millstream.operators.filter import FilterOperator
 from millstream.operators.hop import HopOperator
@@ -182,7 +182,7 @@ class _Builder:
         kind: str,
         parameters: Hashable,
         inputs: Sequence[int],
-        make: Callable[[], Operator],
+        make: Callable[[], KeyedOperator],
         append_only: bool = False,
         floors: tuple[Expression | None, ...] = (),
     ) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from millstream.circuit.floors import Floored
 from millstream.operators.aggregate import AggregateOperator
 from millstream.operators.asof_join import AsofJoinOperator
-from millstream.operators.base import Operator
+from millstream.operators.base import KeyedOperator
 from millstream.operators.distinct import DistinctOperator
 from millstream.operators.ordering import Variants, variants_of
 from millstream.operators.session import SessionOperator
@@ -29,7 +29,7 @@ class Keyed:
 
     kind: str
     parameters: Hashable
-    make: Callable[[], Operator]
+    make: Callable[[], KeyedOperator]
     append_only: bool = False
 
 

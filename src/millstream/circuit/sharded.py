@@ -26,7 +26,7 @@ from millstream.circuit.parts import Change, Parts, in_parts, sliced, whole
 from millstream.circuit.workers import Workers
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers
-from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.base import Inputs, KeyedOperator, Operator, concat_deltas
 from millstream.operators.floors import Floors
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
@@ -42,7 +42,7 @@ Piece = Callable[[int], Delta | None]
 class ShardedOperator(Operator):
     """Replicas of the operator that `make` makes, which depends on nothing but its inputs."""
 
-    def __init__(self, make: Callable[[], Operator], sharding: Sharding, workers: Workers, seeds: Seeds) -> None:
+    def __init__(self, make: Callable[[], KeyedOperator], sharding: Sharding, workers: Workers, seeds: Seeds) -> None:
         self._make = make
         self._sharding = sharding
         self._workers = workers

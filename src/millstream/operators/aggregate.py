@@ -24,9 +24,9 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.accumulators.base import Accumulator, Forgotten, GroupBatch, Update
 from millstream.operators.accumulators.distinct_values import DistinctValues
 from millstream.operators.accumulators.registry import COUNTS, AccumulatorFactory, handles_distinct
-from millstream.operators.accumulators.repeated import NewValues, OnePerKey
+from millstream.operators.accumulators.repeated import NewValues, OnePerKey, Stage
 from millstream.operators.arrays import Integers
-from millstream.operators.base import Inputs, Operator
+from millstream.operators.base import Inputs, KeyedOperator
 from millstream.operators.floors import Floors, SlotFloors, Sweeps, all_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants
 from millstream.operators.slots import Moved, SlotIndex, Touched
@@ -42,7 +42,7 @@ class _Call:
 
     def __init__(self, call: AggregateCall, factory: AccumulatorFactory, floors: Sequence[int], seeds: Seeds) -> None:
         self.accumulator: Accumulator
-        self.stages: list[NewValues | OnePerKey] = []
+        self.stages: list[Stage] = []
         self._values: DistinctValues | None = None
         self._number = 0
         if call.function in COUNTS and not call.within:
@@ -61,7 +61,7 @@ class _Call:
     def absorb(self, other: _Call, moved: Moved) -> None:
         self.accumulator.absorb(other.accumulator, moved)
         for stage, its in zip(self.stages, other.stages, strict=True):
-            stage.absorb(its)  # type: ignore[arg-type]  # of the same kind, for the same call
+            stage.absorb(its)
 
     def update(self, batch: GroupBatch) -> Update:
         if self._values is not None:
@@ -71,7 +71,7 @@ class _Call:
         return self.accumulator.update(batch)
 
 
-class AggregateOperator(Operator):
+class AggregateOperator(KeyedOperator):
     """Output: the group columns, then one column per call."""
 
     kind = "aggregate"

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, validity
-from millstream.operators.base import Inputs, Operator, concat_deltas, merge_parts
+from millstream.operators.base import Inputs, KeyedOperator, concat_deltas, merge_parts
 from millstream.operators.floors import Floors, Sweeps, alive, least, places
 from millstream.operators.ordering import NO_VARIANTS, Variants, sort_codes
 from millstream.operators.slots import SlotIndex
@@ -42,7 +42,7 @@ class _Candidates:
     weights: tuple[Weights, ...]
 
 
-class AsofJoinOperator(Operator):
+class AsofJoinOperator(KeyedOperator):
     """See plan.nodes.AsofJoin."""
 
     kind = "asof join"

@@ -49,11 +49,6 @@ class Operator(ABC):
         """Forgets state that no later change can touch, now that no later change is below these floors (floors.py): one
         for each column that the operator was told about when it was made. Amortised O(rows that came)."""
 
-    def absorb(self, other: Self) -> None:
-        """Adds the state of an equal operator that has seen rows of other keys, and must not be used afterwards: for
-        those of which there are replicas (circuit/sharded.py). O(state of the other)."""
-        raise NotImplementedError
-
     @property
     def state_rows(self) -> int:
         """Entries kept between steps. Cheap."""
@@ -63,6 +58,15 @@ class Operator(ABC):
     def state_bytes(self) -> int:
         """Bytes of memory kept between steps. Cheap."""
         return 0
+
+
+class KeyedOperator(Operator):
+    """One whose state is by key, so that there may be replicas, each with keys of its own (circuit/sharded.py)."""
+
+    @abstractmethod
+    def absorb(self, other: Self) -> None:
+        """Adds the state of an equal operator that has seen rows of other keys, and must not be used afterwards.
+        O(state of the other)."""
 
 
 def settled(delta: Delta, seeds: Seeds, evaluate: Callable[[Delta], Result]) -> Result:

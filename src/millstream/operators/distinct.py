@@ -12,7 +12,7 @@ import numpy as np
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers
-from millstream.operators.base import Inputs, Operator
+from millstream.operators.base import Inputs, KeyedOperator
 from millstream.operators.floors import Floors
 from millstream.operators.kernels import sum_weights
 from millstream.operators.row_counts import RowCounts
@@ -20,7 +20,7 @@ from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
 
 
-class DistinctOperator(Operator):
+class DistinctOperator(KeyedOperator):
     """Emits a row with +1 when its multiplicity becomes positive and with -1 when it no longer is."""
 
     kind = "distinct"

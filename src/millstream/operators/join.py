@@ -29,7 +29,6 @@ counts of keys that neither side's changes can have.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -39,15 +38,14 @@ from millstream.errors import EvaluationError
 from millstream.expressions.evaluate import EvaluationContext, compile_predicate, may_fail
 from millstream.expressions.nodes import Expression, columns_used
 from millstream.operators.arrays import Integers, Mask, fixed_values
-from millstream.operators.base import Inputs, Operator
+from millstream.operators.base import Inputs, KeyedOperator
 from millstream.operators.floors import Floors, Sweeps, least, rows_alive
 from millstream.operators.index import Index, IndexReader, without_nulls
-from millstream.operators.kernels import sum_weights
 from millstream.operators.match_counts import KeyCounts, RowMatches
-from millstream.operators.matched import Matched, gathered
+from millstream.operators.matched import Matched, Pairs, merge_pairs
 from millstream.plan.nodes import JoinKind
 from millstream.zset.consolidate import consolidate
-from millstream.zset.delta import Delta, Weights
+from millstream.zset.delta import Delta
 from millstream.zset.gathered import Columns
 from millstream.zset.hashing import Hashes, Seeds
 from millstream.zset.moving import take_columns
@@ -97,19 +95,7 @@ class _Side:
         return tuple(pa.nulls(count, t) for t in self.types)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """What `Matched` is, with pairs that have been gathered."""
-
-    rows: Integers
-    pairs: Delta
-    multiplicities: Weights
-
-    def counts(self, num_rows: int) -> Integers:
-        return sum_weights(self.rows, self.multiplicities, num_rows)
-
-
-_Part = Matched | Delta | None
+_Part = Pairs | Delta | None
 
 
 def _by_sign(delta: Delta) -> tuple[Delta, Delta]:
@@ -117,7 +103,7 @@ def _by_sign(delta: Delta) -> tuple[Delta, Delta]:
     return delta.filter(delta.weights < 0), delta.filter(delta.weights > 0)
 
 
-class JoinOperator(Operator):
+class JoinOperator(KeyedOperator):
     """`kind` joins of left and right on pairwise equal key columns; see plan.nodes.Join for the details."""
 
     kind = "join"
@@ -183,7 +169,7 @@ class JoinOperator(Operator):
                 parts += self._change(self._right, self._left, right, context)
             if left is not None and left.num_rows:
                 parts += self._change(self._left, self._right, left, context)
-        return gathered(parts)
+        return merge_pairs(parts)
 
     def _change(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[_Part]:
         """The output change for a change of `side` alone; adds it to the state."""
@@ -244,7 +230,7 @@ class JoinOperator(Operator):
 
     def _change_by_row(self, side: _Side, other: _Side, delta: Delta, context: EvaluationContext) -> list[_Part]:
         """The change when the residual decides too, so that every row has a match count of its own."""
-        found: Matched | _Pairs
+        found: Pairs
         try:
             wanted = self._wanted(side, delta, self._find(side, other, delta), context)
             found = Matched(side.is_left, delta, wanted)
@@ -252,9 +238,7 @@ class JoinOperator(Operator):
             delta = consolidate(delta, self._seeds)
             unfiltered = Matched(side.is_left, delta, self._find(side, other, delta))
             found = self._filtered(self._settled(unfiltered, delta), context)
-        parts: list[_Part] = []
-        if not self._one_sided:
-            parts.append(found if isinstance(found, Matched) and other.matches is None else found.pairs)
+        parts: list[_Part] = [] if self._one_sided else [found]
         if side.matches is not None:
             counts = found.counts(delta.num_rows)
             side.matches.set_counts(delta, counts)
@@ -266,19 +250,19 @@ class JoinOperator(Operator):
             parts.append(self._pad(other, flipped))
         return parts
 
-    def _filtered(self, found: _Pairs, context: EvaluationContext) -> _Pairs:
+    def _filtered(self, found: Pairs, context: EvaluationContext) -> Pairs:
         """Those pairs for which the residual is TRUE."""
         assert self._residual is not None
         chosen = np.flatnonzero(self._residual(found.pairs.columns, found.pairs.num_rows, context))
         if len(chosen) == found.pairs.num_rows:
             return found
-        return _Pairs(found.rows[chosen], found.pairs.take(chosen), found.multiplicities[chosen])
+        return Pairs(found.rows[chosen], found.multiplicities[chosen], found.pairs.take(chosen))
 
-    def _settled(self, found: Matched, delta: Delta) -> _Pairs:
+    def _settled(self, found: Pairs, delta: Delta) -> Pairs:
         """The pairs without those of rows that were deleted, whose entries in the trace still have to cancel."""
         tagged = consolidate(Delta((pa.array(found.rows), *found.pairs.columns), found.multiplicities), self._seeds)
         rows = fixed_values(tagged.columns[0])
-        return _Pairs(rows, Delta(tagged.columns[1:], delta.weights[rows] * tagged.weights), tagged.weights)
+        return Pairs(rows, tagged.weights, Delta(tagged.columns[1:], delta.weights[rows] * tagged.weights))
 
     def _find(self, side: _Side, other: _Side, delta: Delta) -> Found:
         """Where the other side's rows are that have the keys of `delta`."""

@@ -8,7 +8,6 @@ gathered together, so that no value is copied twice. Runs never change, so place
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 
@@ -20,28 +19,45 @@ from millstream.zset.moving import Sources, gather_sources
 from millstream.zset.trace import Found
 
 
-class Matched:
-    """Pair i is row `rows[i]` of `delta`, a change of the left side if `is_left`, and entry i of `found`, whose
-    multiplicity is `multiplicities[i]`."""
+class Pairs:
+    """Pairs with the rows of a change: `pairs[i]` is one of row `rows[i]` with a partner of that multiplicity."""
+
+    def __init__(self, rows: Integers, multiplicities: Weights, pairs: Delta | None) -> None:
+        self.rows = rows
+        self.multiplicities = multiplicities
+        self._pairs = pairs
+
+    def counts(self, num_rows: int) -> Integers:
+        """The number of partners of each of the change's rows."""
+        return sum_weights(self.rows, self.multiplicities, num_rows)
+
+    @property
+    def gathered(self) -> bool:
+        """Whether nothing is to be done for `pairs`."""
+        return self._pairs is not None
+
+    @property
+    def pairs(self) -> Delta:
+        """The pairs, left columns first."""
+        assert self._pairs is not None
+        return self._pairs
+
+
+class Matched(Pairs):
+    """Pair i is row `rows[i]` of `delta`, a change of the left side if `is_left`, and entry i of `found`."""
 
     def __init__(self, is_left: bool, delta: Delta, found: Found) -> None:
-        self.rows: Integers = found.probe_index
-        self.multiplicities: Weights = found.weights()
+        super().__init__(found.probe_index, found.weights(), None)
         self._is_left = is_left
         self._delta = delta
         self._found = found
 
-    def counts(self, num_rows: int) -> Integers:
-        """The number of partners of each of the delta's rows."""
-        return sum_weights(self.rows, self.multiplicities, num_rows)
-
-    @cached_property
+    @property
     def pairs(self) -> Delta:
-        """The pairs, left columns first. O(bytes)."""
-        mine = self._delta.take(self.rows)
-        theirs = self._found.columns(range(len(self._found.types)))
-        columns = mine.columns + theirs if self._is_left else theirs + mine.columns
-        return Delta(columns, self.weights)
+        """The pairs, left columns first. O(bytes) when first asked for."""
+        if self._pairs is None:
+            self._pairs = gather([self])
+        return self._pairs
 
     @property
     def weights(self) -> Weights:
@@ -55,11 +71,20 @@ class Matched:
         return Sources(self._delta.types, self.rows, self._delta.table[None], [self._delta.columns])
 
 
-def gathered(parts: Sequence[Matched | Delta | None]) -> Delta | None:
-    """The sum of all parts; None if they have no rows. O(bytes)."""
-    matched = [part for part in parts if isinstance(part, Matched) and len(part.rows)]
-    others = [part for part in parts if not isinstance(part, Matched)]
-    if len(matched) < 2:
-        return merge_parts([*(part.pairs for part in matched), *others])
+def gather(matched: Sequence[Matched]) -> Delta:
+    """All pairs, left columns first. O(bytes)."""
     left, right = (gather_sources([part.sources(side) for part in matched]) for side in (True, False))
-    return merge_parts([Delta(left + right, np.concatenate([part.weights for part in matched])), *others])
+    return Delta(left + right, np.concatenate([part.weights for part in matched]))
+
+
+def merge_pairs(parts: Sequence[Pairs | Delta | None]) -> Delta | None:
+    """The sum of all parts; None if they have no rows. O(bytes)."""
+    late: list[Matched] = []
+    made: list[Delta | None] = []
+    for part in parts:
+        if isinstance(part, Matched) and not part.gathered:
+            if len(part.rows):
+                late.append(part)
+        else:
+            made.append(part.pairs if isinstance(part, Pairs) else part)
+    return merge_parts([gather(late) if late else None, *made])

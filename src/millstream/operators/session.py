@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words
-from millstream.operators.base import Inputs, Operator
+from millstream.operators.base import Inputs, KeyedOperator
 from millstream.operators.floors import Floors, Sweeps, all_alive
 from millstream.operators.kernels import sum_weights
 from millstream.operators.ordering import from_word_codes, word_codes
@@ -34,7 +34,7 @@ from millstream.zset.moving import gather_columns
 _MAX_WORD = (1 << 64) - 1
 
 
-class SessionOperator(Operator):
+class SessionOperator(KeyedOperator):
     """See plan.nodes.Session. `floored`: columns of `partition` that have floors; `ends`: whether the time has one."""
 
     kind = "session"

@@ -15,7 +15,7 @@ import numpy as np
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers
-from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.base import Inputs, KeyedOperator, concat_deltas
 from millstream.operators.floors import Floors
 from millstream.operators.kernels import sum_weights
 from millstream.operators.row_counts import RowCounts
@@ -49,7 +49,7 @@ _MULTIPLICITIES: dict[tuple[str, bool], Multiplicity] = {
 }
 
 
-class SetOperator(Operator):
+class SetOperator(KeyedOperator):
     """`left <operation> [ALL] right`, where `operation` is "except" or "intersect"."""
 
     kind = "set operation"

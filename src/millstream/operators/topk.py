@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, fixed_values, validity
-from millstream.operators.base import Inputs, Operator, merge_parts
+from millstream.operators.base import Inputs, KeyedOperator, merge_parts
 from millstream.operators.floors import Floors, SlotFloors, Sweeps, alive, places, rows_alive
 from millstream.operators.kernels import best_codes, order_in_groups, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
@@ -101,7 +101,7 @@ class _Ordered:
     weights: tuple[Weights, ...]
 
 
-class TopKOperator(Operator):
+class TopKOperator(KeyedOperator):
     """See plan.nodes.TopK. `numbered`: one more column has each row's number in its partition's result, from 1; a row
     that is there several times has as many."""
 

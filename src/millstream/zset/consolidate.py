@@ -57,13 +57,9 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
     if len(order) == part.num_rows:
         return delta
     # In the order of the delta: memory is read from start to end.
-    if suspects is None:
-        totals = np.zeros(count, np.int64)
-        totals[order] = weights
-    else:
-        totals = delta.weights.copy()
-        totals[suspects] = 0
-        totals[suspects[order]] = weights
+    totals = delta.weights.copy()
+    totals[slice(None) if suspects is None else suspects] = 0
+    totals[order if suspects is None else suspects[order]] = weights
     left = totals.nonzero()[0]
     types = delta.types
     columns = gather_columns(types, left, delta.table[None], [delta.columns], range(len(types)))

@@ -110,10 +110,10 @@ def concat_columns(parts: Sequence[Sequence[pa.Array]], counts: Sequence[int]) -
     if sum(counts) > _FEW_ROWS:
         return Columns([pa.concat_arrays(pieces) for pieces in zip(*parts, strict=True)])
     # One call of a kernel, and no arrays, for all columns.
-    places = np.concatenate([np.arange(count) | (i << SOURCE_SHIFT) for i, count in enumerate(counts)])
     columns = [Columns.of(part) for part in parts]
     types = columns[0].types
-    return gather_columns(types, places, np.array([c.table for c in columns]), columns, range(len(types)))
+    every = zip(columns, counts, strict=True)
+    return gather_sources([Sources(types, np.arange(count), c.table[None], [c]) for c, count in every])
 
 
 @lru_cache(maxsize=1024)

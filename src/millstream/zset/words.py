@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite ships no type stubs
 from numba import types
@@ -107,9 +108,6 @@ _M2 = np.uint64(0x94D049BB133111EB)
 _S27 = np.uint64(27)
 _S30 = np.uint64(30)
 _S31 = np.uint64(31)
-_S56 = np.uint64(56)
-_LOW_BITS = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _F64_MAGNITUDE = np.uint64(0x7FFFFFFFFFFFFFFF)
 _F64_INFINITY = np.uint64(0x7FF0000000000000)
 _F32_MAGNITUDE = np.uint64(0x7FFFFFFF)
@@ -117,6 +115,8 @@ _F32_INFINITY = np.uint64(0x7F800000)
 _NAN = np.uint64(0x7FF8000000000000)
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
+#: A one in each byte, and the top bit of each.
+ONES, TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 
 
 @kernel
@@ -194,20 +194,32 @@ def copy_text(target: Any, source: Any, length: Any) -> None:
             store8(target, position, load8(source, position))
 
 
+@intrinsic
+def first_mark(typing: Any, marks: Any) -> tuple[Any, Callable[..., Any]]:
+    """The number of the lowest byte of `marks`, a uint64 other than zero, that is not zero, as int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.lshr(bits, ir.Constant(ir.IntType(64), 3))
+
+    return types.int64(types.uint64), generate
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def zeros(word: Any) -> Any:
+    """Marks the bytes of `word` that are zero, with their top bits; above the lowest one there may be wrong marks."""
+    return (word - ONES) & ~word & TOPS
+
+
 @kernel
 def find_byte(base: Any, at: Any, end: Any, byte: Any) -> Any:
     """The first place from `at` to before `end`, counted from `base`, where `byte` stands; `end` if there is none.
-
-    Eight bytes at a time: those that are equal become 0, and the lowest 0 gives the lowest bit (Warren, Hacker's
-    Delight, section 6-1)."""
-    pattern = np.uint64(byte) * _LOW_BITS
+    Looks at eight bytes at a time."""
+    pattern = np.uint64(byte) * ONES
     while at + 8 <= end:
-        differences = load64(base, at) ^ pattern
-        zeros = (differences - _LOW_BITS) & ~differences & _HIGH_BITS
-        if zeros != ZERO:
-            lowest = zeros & (ZERO - zeros)
-            # One bit for each byte up to the one found; their sum comes to the top.
-            return at + np.int64((((lowest - ONE) & _LOW_BITS) * _LOW_BITS) >> _S56) - 1
+        marks = zeros(load64(base, at) ^ pattern)
+        if marks != ZERO:
+            return at + first_mark(marks)
         at += 8
     while at < end and load8(base, at) != np.uint64(byte):
         at += 1

@@ -11,18 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite ships no type stubs
 from numba import types
 from numba.extending import intrinsic
 
 from millstream.zset.compiled import kernel
-from millstream.zset.words import load64
+from millstream.zset.words import ONES, TOPS, first_mark, load64, zeros
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 #: Every byte 1, every byte 128, and every byte the character in question.
-ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _QUOTES, _BACKSLASHES, _BLANKS = (ONES * np.uint64(c) for c in (0x22, 0x5C, 0x20))
 _NONE = np.uint64(0)
 #: Eight bytes that begin at most here in a page of memory end in it.
@@ -81,23 +79,6 @@ def put_word(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
-def first_mark(typing_context: Any, marks: Any) -> Any:
-    """The number of the lowest byte of `marks`, a uint64 other than zero, that is not zero, as int64."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-        return builder.lshr(bits, ir.Constant(_WORD, 3))
-
-    return types.int64(types.uint64), generate
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def zeros(word: Any) -> Any:
-    """Marks the bytes of `word` that are zero, with their top bits; above the lowest one there may be wrong marks."""
-    return (word - ONES) & ~word & _TOPS
-
-
 @kernel
 def plain_end(buffer: Any, i: Any) -> Any:
     """The first position from i on of a quote, a backslash or a control character; a zero byte must end the text.
@@ -112,7 +93,7 @@ def plain_end(buffer: Any, i: Any) -> Any:
             i += 1
             continue
         word = load64(buffer, i)
-        marks = zeros(word ^ _QUOTES) | zeros(word ^ _BACKSLASHES) | ((word - _BLANKS) & ~word & _TOPS)
+        marks = zeros(word ^ _QUOTES) | zeros(word ^ _BACKSLASHES) | ((word - _BLANKS) & ~word & TOPS)
         if marks != _NONE:
             return i + first_mark(marks)
         i += 8

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from millstream.formats.columns.memory import ONES, byte_at, first_mark, put_byte, put_word, word_at, zeros
+from millstream.formats.columns.memory import byte_at, put_byte, put_word, word_at
 from millstream.formats.columns.spans import ESCAPED, OPAQUE, STRING
 from millstream.zset.compiled import kernel, kernel_for
-from millstream.zset.words import load64
+from millstream.zset.words import ONES, first_mark, load64, zeros
 
 _LF, _CR = 0x0A, 0x0D
 _LINE_FEEDS, _RETURNS, _NONE = ONES * np.uint64(_LF), ONES * np.uint64(_CR), np.uint64(0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from millstream.zset.delta import Weights
 from millstream.zset.hashing import Hashes
 
 State = npt.NDArray[Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class GroupBatch:
 
     `groups[i]` is the number of row i's group among the `num_groups` touched ones, `slots[g]` the slot of group g,
     `keys` the group columns with one row per touched group, `hashes` their pairs of hashes (None where nothing asks for
-    them). Slots are below `capacity`. `advanced` has the identities of shared state that this batch has been added to.
+    them). Slots are below `capacity`.
     """
 
     columns: Sequence[pa.Array]
@@ -42,13 +43,21 @@ class GroupBatch:
     keys: Sequence[pa.Array]
     capacity: int
     hashes: tuple[Hashes, Hashes] | None = None
-    advanced: set[int] = field(default_factory=set)
+    _added: dict[int, Any] = field(default_factory=dict)
     _masked: dict[tuple[int | None, tuple[int, ...]], Weights] = field(default_factory=dict)
 
     @property
     def num_groups(self) -> int:
         """Number of touched groups."""
         return len(self.slots)
+
+    def once(self, state: object, add: Callable[[GroupBatch], Result]) -> Result:
+        """What `add` says when it adds this batch to a state that several calls share: called for the first of them."""
+        key = id(state)
+        if key not in self._added:
+            self._added[key] = add(self)
+        found: Result = self._added[key]
+        return found
 
     def masked_weights(self, filter_column: int | None, arguments: Sequence[int]) -> Weights:
         """Weights, 0 for rows where the filter column is not TRUE or an argument is NULL. Remembered."""

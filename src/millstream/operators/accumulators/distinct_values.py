@@ -46,7 +46,6 @@ class DistinctValues:
         self._index = SlotIndex(seeds)
         self._counts: Integers = np.zeros((64, 0), np.int64)
         self._live = 0
-        self._crossings: Crossings | None = None
 
     def add_filter(self, filter_column: int | None) -> int:
         """The number of a filter (None: all rows), for `new_values`. Before the first batch."""
@@ -66,10 +65,7 @@ class DistinctValues:
 
     def advance(self, batch: GroupBatch) -> Crossings:
         """Adds the batch, once however many calls share this; which values appear and disappear."""
-        if id(self) not in batch.advanced or self._crossings is None:
-            batch.advanced.add(id(self))
-            self._crossings = self._advance(batch)
-        return self._crossings
+        return batch.once(self, self._advance)
 
     def _advance(self, batch: GroupBatch) -> Crossings:
         weights = np.array([batch.masked_weights(column, self._arguments) for column in self._filters])

@@ -63,9 +63,9 @@ class Candidates:
 
     def advance(self, batch: GroupBatch) -> None:
         """Adds the batch, once however many calls share this."""
-        if id(self) in batch.advanced:
-            return
-        batch.advanced.add(id(self))
+        batch.once(self, self._advance)
+
+    def _advance(self, batch: GroupBatch) -> None:
         weights = self.weights(batch)
         rows = np.flatnonzero(weights)
         if not len(rows):

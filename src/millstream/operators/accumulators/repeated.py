@@ -8,7 +8,9 @@ which must not exceed one at the end of a step. State is multiplicities by hash 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +27,33 @@ from millstream.zset.delta import Delta
 from millstream.zset.hashing import Seeds
 
 
-class NewValues:
+class Stage(ABC):
+    """What stands between the batch of a step and an accumulator."""
+
+    @abstractmethod
+    def pass_on(self, batch: GroupBatch) -> GroupBatch:
+        """The part of the batch that the accumulator sees."""
+
+    @abstractmethod
+    def absorb(self, other: Self) -> None:
+        """Adds the state of other groups, kept by an equal stage."""
+
+    @abstractmethod
+    def discard(self, floors: Floors) -> None:
+        """Forgets what belongs to groups below their floors."""
+
+    @property
+    @abstractmethod
+    def num_rows(self) -> int:
+        """Values or keys that are kept."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+
+
+class NewValues(Stage):
     """Passes on the rows by which the distinct values of `columns` in a group change. Rows whose filter is not TRUE or
     that are NULL in one of `required` have none."""
 
@@ -43,7 +71,6 @@ class NewValues:
         self._distinct = DistinctOperator(seeds, floors)
 
     def pass_on(self, batch: GroupBatch) -> GroupBatch:
-        """The part of the batch that the accumulator sees."""
         weights = batch.masked_weights(self._filter, self._required)
         rows = np.flatnonzero(weights)
         chosen, signs = self._distinct.crossings(Delta(group_columns(batch, rows, self._columns), weights[rows]))
@@ -52,12 +79,10 @@ class NewValues:
         columns = tuple(column.take(positions) for column in batch.columns)
         return GroupBatch(columns, signs, batch.groups[rows], batch.slots, batch.keys, batch.capacity)
 
-    def absorb(self, other: NewValues) -> None:
-        """Adds the values of other groups."""
+    def absorb(self, other: Self) -> None:
         self._distinct.absorb(other._distinct)
 
     def discard(self, floors: Floors) -> None:
-        """Forgets what belongs to groups below their floors."""
         self._distinct.discard(floors)
 
     @property
@@ -67,11 +92,10 @@ class NewValues:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
         return self._distinct.state_bytes
 
 
-class OnePerKey:
+class OnePerKey(Stage):
     """Passes on one row for each key of WITHIN DISTINCT. Raises EvaluationError if rows of a key differ in an argument
     or sort key of the call."""
 
@@ -86,7 +110,6 @@ class OnePerKey:
         self._counts: Integers = np.zeros(64, np.int64)
 
     def pass_on(self, batch: GroupBatch) -> GroupBatch:
-        """The part of the batch that the accumulator sees."""
         part = self._values.pass_on(batch)
         rows = np.arange(len(part.groups))
         columns = group_columns(part, rows, self._within)
@@ -102,15 +125,13 @@ class OnePerKey:
         self._index.release(touched.slots[counts == 0])
         return part
 
-    def absorb(self, other: OnePerKey) -> None:
-        """Adds the keys of other groups."""
+    def absorb(self, other: Self) -> None:
         self._values.absorb(other._values)
         moved = self._index.absorb(other._index)
         self._counts = moved.into(self._counts, other._counts)
         self._floors.absorb(other._floors, moved)
 
     def discard(self, floors: Floors) -> None:
-        """Forgets what belongs to groups below their floors."""
         self._values.discard(floors)
         dead = self._floors.take_dead(floors)
         self._counts[dead] = 0
@@ -123,7 +144,6 @@ class OnePerKey:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
         return self._values.nbytes + self._index.nbytes + self._counts.nbytes
 
 

@@ -7,9 +7,9 @@ many there are. Calls that count the same share a column; COUNT(DISTINCT ...) co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from millstream.operators.kernels import count_rows
 from millstream.operators.slots import Moved, grown
 
 _Key = tuple[int | None, tuple[int, ...]]
+_Counted = TypeVar("_Counted", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +35,41 @@ class Tallied:
 
 
 class Tally:
-    """Counts per group. `advance` adds a batch, once however many ask."""
+    """Counts per group."""
 
     def __init__(self) -> None:
-        self._plain: list[_Key] = []
-        self._plain_columns: list[int] = []
-        self._distinct: list[tuple[DistinctValues, int, int]] = []
-        self._width = 0
+        # The columns of counts of rows, and of the distinct values of each filter.
+        self._plain: dict[_Key, int] = {}
+        self._distinct: dict[DistinctValues, dict[int, int]] = {}
         self._counts: Integers = np.zeros((64, 0), np.int64)
-        self._tallied: Tallied | None = None
 
     def count(self, filter_column: int | None, arguments: Sequence[int]) -> int:
         """The column that counts rows whose filter is TRUE and whose arguments are not NULL. Before the first batch."""
-        key = (filter_column, tuple(arguments))
-        if key not in self._plain:
-            self._plain.append(key)
-            self._plain_columns.append(self._add_column())
-        return self._plain_columns[self._plain.index(key)]
+        return self._column(self._plain, (filter_column, tuple(arguments)))
 
     def count_distinct(self, values: DistinctValues, number: int) -> int:
         """The column that counts the distinct values of filter `number`. Before the first batch."""
-        for others, other_number, column in self._distinct:
-            if others is values and other_number == number:
-                return column
-        column = self._add_column()
-        self._distinct.append((values, number, column))
-        return column
+        return self._column(self._distinct.setdefault(values, {}), number)
 
-    def _add_column(self) -> int:
-        self._width += 1
-        self._counts = np.zeros((len(self._counts), self._width), np.int64)
-        return self._width - 1
+    def _column(self, columns: dict[_Counted, int], counted: _Counted) -> int:
+        width = self._counts.shape[1]
+        if counted not in columns:
+            columns[counted] = width
+            self._counts = np.zeros((64, width + 1), np.int64)
+        return columns[counted]
 
     def advance(self, batch: GroupBatch) -> Tallied:
-        """Adds the batch, unless that has been done, and says what it did."""
-        if id(self) not in batch.advanced or self._tallied is None:
-            batch.advanced.add(id(self))
-            self._tallied = self._advance(batch)
-        return self._tallied
+        """Adds the batch, once however many calls share this, and says what it did."""
+        return batch.once(self, self._advance)
 
     def _advance(self, batch: GroupBatch) -> Tallied:
-        more = np.zeros((batch.num_groups, self._width), np.int64)
+        more = np.zeros((batch.num_groups, self._counts.shape[1]), np.int64)
         if self._plain:
-            weights = [batch.masked_weights(*key) for key in self._plain]
-            count_rows(batch.groups, np.array(weights), np.array(self._plain_columns), more)
-        for values in {id(values): values for values, _, _ in self._distinct}.values():
-            wanted = [(number, column) for others, number, column in self._distinct if others is values]
-            numbers, columns = np.array(wanted).T
+            weights = np.array([batch.masked_weights(*key) for key in self._plain])
+            count_rows(batch.groups, weights, np.array(list(self._plain.values())), more)
+        for values, columns in self._distinct.items():
             found = values.advance(batch)
-            count_rows(found.groups, found.signs[numbers], columns.copy(), more)
+            count_rows(found.groups, found.signs[list(columns)], np.array(list(columns.values())), more)
         self._counts = grown(self._counts, batch.capacity)
         before: Integers = self._counts[batch.slots]
         after: Integers = before + more

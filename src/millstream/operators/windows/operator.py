@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, Mask, Words, validity
-from millstream.operators.base import Inputs, Operator, concat_deltas
+from millstream.operators.base import Inputs, KeyedOperator, concat_deltas
 from millstream.operators.floors import Floors, Sweeps, alive, places, rows_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
 from millstream.operators.slots import SlotIndex
@@ -49,7 +49,7 @@ _MAX_WORD = (1 << 64) - 1
 _MAX_SHIFT = 60
 
 
-class WindowOperator(Operator):
+class WindowOperator(KeyedOperator):
     """See plan.nodes.Window."""
 
     kind = "window"
