@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream.operators.kernels import add_wide, best_codes, divide_wide, group_slots, order_in_groups, sum_wide
+from millstream.operators.kernels import add_wide, best_codes, divide_wide, group_pairs, order_in_groups, sum_wide
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)
 WORD = (1 << 64) - 1
@@ -53,14 +53,13 @@ def test_wide_division_truncates_towards_zero(pairs):
 
 
 @quick
-@given(st.lists(st.integers(0, 5), max_size=12))
-def test_slots_are_numbered_by_first_occurrence(slots):
-    mark = np.full(6, -1, np.int64)
-    groups, first = group_slots(np.array(slots, np.int64), mark)
-    order = list(dict.fromkeys(slots))
-    assert groups.tolist() == [order.index(s) for s in slots]
-    assert first.tolist() == [slots.index(s) for s in order]
-    assert (mark == -1).all()
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 1 << 40, 31]), st.integers(0, 2)), max_size=40))
+def test_pairs_are_numbered_by_first_occurrence(pairs):
+    h1, h2 = (np.array([pair[i] for pair in pairs], np.uint64) for i in (0, 1))
+    groups, first = group_pairs(h1, h2)
+    order = list(dict.fromkeys(pairs))
+    assert groups.tolist() == [order.index(pair) for pair in pairs]
+    assert first.tolist() == [pairs.index(pair) for pair in order]
 
 
 @quick

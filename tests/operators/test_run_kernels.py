@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 from collections import Counter
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from millstream.operators.windows.run_kernels import (
+    _first_from,
     compact,
     merge_lines,
     read_islands,
@@ -42,6 +44,25 @@ def rows_of(run):
 
 def index_of(runs):
     return np.array([(m.ctypes.data, len(m), w.ctypes.data) for m, w in runs], np.int64)
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 400], ids=lambda count: f"{count} partitions")
+@pytest.mark.parametrize("clustered", [False, True])
+def test_the_first_line_not_below_another_is_found_from_any_start(partitions, clustered):
+    source = random.Random(partitions)
+    # Hashes are not always as uniform as they should be: then it only takes longer.
+    hashes = [source.randrange(1 << 64) >> (40 if clustered else 0) for _ in range(partitions)] + [0, (1 << 64) - 1]
+    lines = sorted((source.choice(hashes), 7, source.randrange(50), 0) for _ in range(500))
+    wanted = [
+        (source.choice([*hashes, source.randrange(1 << 64)]), 7, source.randrange(-1, 51) % 60, 0) for _ in range(200)
+    ]
+    matrix, others = (np.array(rows, np.uint64) for rows in (lines, wanted))
+    for j, line in enumerate(wanted):
+        for length in (2, 3):
+            right = bisect.bisect_left([row[:length] for row in lines], line[:length])
+            for start in (0, right // 2, max(right - 1, 0), right, min(right + 3, 500), 500):
+                found = _first_from(matrix.ctypes.data, 500, start, others.ctypes.data, j, length, WIDTH)
+                assert found == max(right, start)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -227,7 +227,8 @@ def test_a_failing_merge_is_not_silent() -> None:
 def test_files_are_arrow_ipc_and_go_with_their_runs(store: ColdStore) -> None:
     kept = Keeper(LateExecutor(0, 0.0), store, min_cold_bytes=0)
     filled = ints_trace(kept)
-    filled.insert(ints(0, 1000))
+    numbers = ints(0, 1000)
+    filled.insert(Delta(numbers.columns, 2 * numbers.weights))
     kept.end_step()
     filled.wait()
     (run,) = filled.runs

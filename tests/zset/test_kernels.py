@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
@@ -40,23 +43,35 @@ def entries(shape: tuple[int, int, int], seed: int) -> tuple[reference.Words, re
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sorting_agrees_with_lexsort(shape: tuple[int, int, int]) -> None:
     keys, rows, weights = entries(shape, 1)
-    order, *sorted_entries = sort_entries(keys, rows, weights)
+    order, *sorted_entries, plain = sort_entries(keys, rows, weights)
     _, *expected = reference.sort_entries(keys, rows, weights)
     for actual, wanted in zip(sorted_entries, expected, strict=True):
         np.testing.assert_array_equal(actual, wanted)
     np.testing.assert_array_equal(keys[order], expected[0])
     np.testing.assert_array_equal(rows[order], expected[1])
+    assert plain == (expected[2] == 1).all()
+
+
+def once_each(run: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """The same rows with weights of 1."""
+    return [*run[:2], np.ones_like(run[2])]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("other", [(0, 1, 1), (300, 5, 40), (40, 1, 900)])
-def test_merging_agrees_with_sorting_both(shape: tuple[int, int, int], other: tuple[int, int, int]) -> None:
-    a = reference.sort_entries(*entries(shape, 1))[1:]
-    b = reference.sort_entries(*entries(other, 2))[1:]
-    sources, *merged = merge_entries(*a, *b)
+@pytest.mark.parametrize("plain_runs", ["", "a", "b", "ab"])
+def test_merging_agrees_with_sorting_both(
+    shape: tuple[int, int, int], other: tuple[int, int, int], plain_runs: str
+) -> None:
+    a = list(reference.sort_entries(*entries(shape, 1))[1:])
+    b = list(reference.sort_entries(*entries(other, 2))[1:])
+    a, b = (once_each(run) if name in plain_runs else run for name, run in (("a", a), ("b", b)))
+    kept = [[*run[:2], run[2][:0]] if name in plain_runs else run for name, run in (("a", a), ("b", b))]
+    sources, *merged, plain = merge_entries(*kept[0], *kept[1])
     _, *expected = reference.sort_entries(*(np.concatenate(pair) for pair in zip(a, b, strict=True)))
     for actual, wanted in zip(merged, expected, strict=True):
         np.testing.assert_array_equal(actual, wanted)
+    assert plain == (expected[2] == 1).all()
     both = np.concatenate((a[0], b[0]))
     positions = np.where(sources >> 40 == 0, sources, (sources & ((1 << 40) - 1)) + len(a[0]))
     np.testing.assert_array_equal(both[positions], expected[0])
@@ -65,14 +80,18 @@ def test_merging_agrees_with_sorting_both(shape: tuple[int, int, int], other: tu
 @pytest.mark.parametrize(
     "shapes", [SHAPES[:1], SHAPES[3:6], SHAPES, [(9000, 1 << 60, 1 << 60)] * 3, [(5000, 2, 2000)] * 4]
 )
-def test_merging_many_agrees_with_sorting_all(shapes: list[tuple[int, int, int]]) -> None:
-    runs = [reference.sort_entries(*entries(shape, seed))[1:] for seed, shape in enumerate(shapes)]
+@pytest.mark.parametrize("plain_runs", [0, 1, 9])
+def test_merging_many_agrees_with_sorting_all(shapes: list[tuple[int, int, int]], plain_runs: int) -> None:
+    runs = [list(reference.sort_entries(*entries(shape, seed))[1:]) for seed, shape in enumerate(shapes)]
+    runs = [once_each(run) if number < plain_runs else run for number, run in enumerate(runs)]
     parts = np.array([(*(column.ctypes.data for column in part), len(part[0])) for part in runs], np.int64)
-    sources, *merged = merge_many(parts)
+    parts[:plain_runs, 2] = 0
+    sources, *merged, plain = merge_many(parts)
     concatenated = [np.concatenate(columns) for columns in zip(*runs, strict=True)]
     _, *expected = reference.sort_entries(*concatenated)
     for actual, wanted in zip(merged, expected, strict=True):
         np.testing.assert_array_equal(actual, wanted)
+    assert plain == (expected[2] == 1).all()
     starts = np.cumsum([0] + [len(part[0]) for part in runs])
     positions = starts[sources >> 40] + (sources & ((1 << 40) - 1))
     for column, wanted in zip(concatenated[:2], expected[:2], strict=True):
@@ -94,7 +113,9 @@ def test_ranges_of_equal_hashes_agree_with_searchsorted(shape: tuple[int, int, i
 
 def test_merging_a_run_with_its_opposite_leaves_nothing() -> None:
     keys, rows, weights = reference.sort_entries(*entries((500, 50, 9), 3))[1:]
-    assert all(len(part) == 0 for part in merge_entries(keys, rows, weights, keys, rows, -weights))
+    *nothing, plain = merge_entries(keys, rows, weights, keys, rows, -weights)
+    assert plain
+    assert all(len(part) == 0 for part in nothing)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -147,7 +168,7 @@ def test_group_table_agrees_with_a_dict_through_growth_and_release() -> None:
     random = np.random.default_rng(5)
     table, model = GroupTable(), reference.GroupTable()
     for _ in range(60):
-        # The low bits of h1 choose the cell: few distinct ones make long chains that wrap around.
+        # The top bits of h1 choose the cell: few distinct ones make long chains that wrap around.
         h1 = random.integers(0, 5, 40).astype(np.uint64) + np.uint64((1 << 64) - 4)
         h2 = random.integers(0, 60, 40).astype(np.uint64)
         assert table.slots(h1, h2).tolist() == model.slots(h1, h2)
@@ -169,7 +190,7 @@ def test_group_table_agrees_with_a_dict_over_large_batches() -> None:
         h2 = h1 ^ np.uint64(7)
         assert table.slots(h1, h2).tolist() == model.slots(h1, h2)
         assert table.num_groups == len(model.known)
-    assert table.nbytes < 120 * table.num_groups
+    assert table.nbytes < 48 * table.num_groups
 
 
 def test_group_table_gives_equal_pairs_of_one_call_the_same_slot() -> None:

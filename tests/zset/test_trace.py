@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from millstream.zset import (
     trace,
     view_kernels,
 )
+from millstream.zset.cold import ColdStore
 from millstream.zset.columns import DATA, FIXED, KIND
 from millstream.zset.consolidate import SortKey, consolidate, sort_rows
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import describe
 from millstream.zset.hashing import DEFAULT_SEEDS, hash_columns
-from millstream.zset.run import Run, build_run, merge_runs
+from millstream.zset.run import Run, build_run, filter_run, merge_runs
 from millstream.zset.trace import Matches, Trace
 from millstream.zset.warm import warm_up
 from tests.zset.strategies import (
@@ -257,6 +259,26 @@ def test_deleting_everything_leaves_no_runs() -> None:
     filled.insert(delta.negate())
     assert filled.runs == ()
     assert filled.num_rows == filled.nbytes == 0
+
+
+def test_runs_of_rows_that_are_there_once_keep_no_weights(tmp_path: Path) -> None:
+    numbers = np.arange(1000)
+    once = build_run(Delta.inserts([pa.array(numbers)]), [0], DEFAULT_SEEDS)
+    twice = build_run(Delta((pa.array(numbers[500:]),), np.full(500, 2)), [0], DEFAULT_SEEDS)
+    less = build_run(Delta((pa.array(numbers[500:]),), np.full(500, -2)), [0], DEFAULT_SEEDS)
+    merged = merge_runs(once, twice)
+    store = ColdStore(tmp_path / "cold")
+    for built in (once, once.store(store), merge_runs(merged, less), merge_runs(once, twice, less)):
+        assert len(built.kept_weights) == built.num_deletions == 0
+        assert contents(built.delta) == {(number,): 1 for number in range(1000)}
+    for built in (merged, merged.store(store)):
+        assert contents(built.delta) == {(number,): 1 if number < 500 else 3 for number in range(1000)}
+    assert (less.num_deletions, len(filter_run(once, numbers < 10).kept_weights)) == (500, 0)
+    filled = Trace((pa.int64(),), [0], DEFAULT_SEEDS)
+    for built in (once, twice):
+        filled.insert_run(built)
+    found = filled.probe([pa.array([1, 600])], 2)
+    assert sorted(found.delta.weights.tolist()) == [1, 1, 2]
 
 
 def test_a_snapshot_stays_as_it_was() -> None:

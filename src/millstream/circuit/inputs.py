@@ -30,7 +30,7 @@ from millstream.operators.floors import Sweeps, rows_alive
 from millstream.operators.index import Index
 from millstream.operators.lateness import Lateness
 from millstream.operators.ordering import has_word_codes, word_codes
-from millstream.operators.slots import SlotIndex
+from millstream.operators.slots import group_rows
 from millstream.plan.program import Table
 from millstream.types import arrow_type
 from millstream.zset.changes import ChangeBatch, Operation
@@ -206,7 +206,7 @@ class TableInput:
         rows = concat_deltas([Delta(batch.columns, _operations(batch).astype(np.int64)) for batch in batches])
         operations = rows.weights
         keys = rows.columns.select(self._key)
-        touched = SlotIndex(self._seeds).touch(keys, rows.num_rows)
+        touched = group_rows(keys, rows.num_rows, self._seeds)
         # The last INSERT or DELETE of each key, -1 for none: in an assignment with repeated indices the last one wins.
         base = np.full(touched.count, -1, np.int64)
         whole = np.flatnonzero(operations != Operation.UPDATE)

@@ -24,7 +24,7 @@ from millstream.operators.arrays import Integers, Mask, validity
 from millstream.operators.base import Inputs, KeyedOperator, concat_deltas, merge_parts
 from millstream.operators.floors import Floors, Sweeps, alive, least, places
 from millstream.operators.ordering import NO_VARIANTS, Variants, sort_codes
-from millstream.operators.slots import SlotIndex
+from millstream.operators.slots import group_rows
 from millstream.operators.windows.ordered import order_rows
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta, Weights
@@ -97,7 +97,7 @@ class AsofJoinOperator(KeyedOperator):
         return mask
 
     def _change_right(self, delta: Delta) -> Delta | None:
-        touched = SlotIndex(self._seeds).touch([delta.columns[k] for k in self._right_keys], delta.num_rows)
+        touched = group_rows(delta.columns.select(self._right_keys), delta.num_rows, self._seeds)
         positions = pa.array(touched.first)
         keys = [delta.columns[k].take(positions) for k in self._right_keys]
         old = self._right.probe(keys, touched.count)
@@ -120,7 +120,7 @@ class AsofJoinOperator(KeyedOperator):
         )
 
     def _change_left(self, delta: Delta) -> Delta:
-        touched = SlotIndex(self._seeds).touch([delta.columns[k] for k in self._left_keys], delta.num_rows)
+        touched = group_rows(delta.columns.select(self._left_keys), delta.num_rows, self._seeds)
         positions = pa.array(touched.first)
         found = self._right.probe([delta.columns[k].take(positions) for k in self._left_keys], touched.count)
         self._left.insert(delta)

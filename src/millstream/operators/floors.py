@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.ordering import Variants, word_codes
-from millstream.operators.slots import Moved, SlotIndex, grown
+from millstream.operators.slots import Moved, group_rows, grown
 from millstream.operators.windows.ordered import order_rows
 from millstream.plan.nodes import SortKey
 from millstream.zset.delta import Delta
@@ -126,7 +126,7 @@ def places(
 ) -> tuple[Integers, Integers]:
     """For each row of a consolidated delta, how many rows of its partition are before it, and how many behind it, in
     the order of `keys` and then of the first `width` columns."""
-    groups = SlotIndex(seeds).touch([delta.columns[p] for p in partition], delta.num_rows).groups
+    groups = group_rows(delta.columns.select(partition), delta.num_rows, seeds).groups
     ordered = order_rows(delta, groups, keys, (delta.weights,), range(width), variants)
     counts = np.maximum(ordered.weights[0], 0)
     ends = np.cumsum(counts)

@@ -21,7 +21,7 @@ from millstream.expressions.evaluate import EvaluationContext
 from millstream.operators.arrays import Integers, fixed_array, fixed_values, validity
 from millstream.operators.base import Inputs, Operator
 from millstream.operators.kernels import sum_weights
-from millstream.operators.slots import SlotIndex
+from millstream.operators.slots import group_rows
 from millstream.zset.delta import Delta
 from millstream.zset.hashing import DEFAULT_SEEDS, Seeds
 
@@ -78,7 +78,7 @@ class HopOperator(Operator):
 
     def _counted(self, delta: Delta, first: Integers) -> tuple[Delta, Integers]:
         """The different rows of the delta, each with its first window. O(rows)."""
-        touched = SlotIndex(self._seeds).touch((pa.array(first), *delta.columns), delta.num_rows)
+        touched = group_rows([pa.array(first)] + delta.columns, delta.num_rows, self._seeds)
         if touched.count == delta.num_rows:
             return delta, first
         weights = sum_weights(touched.groups, delta.weights, touched.count)

@@ -1,4 +1,4 @@
-"""The numba kernels of the operators: grouping of slots, and sums per group.
+"""The numba kernels of the operators: grouping of rows, and sums per group.
 
 Inputs are int64 group numbers 0 .. num_groups - 1 per row and int64 weights; rows of weight zero do not count and
 their values are not looked at. Results have one entry per group of the step, which the callers add to their state with
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from millstream.zset.compiled import kernel, kernel_for
+from millstream.zset.words import prefetch
 
 _LOW32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
@@ -19,28 +20,39 @@ _S63 = np.uint64(63)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+# How many rows ahead of the present one memory is asked for.
+_AHEAD = 16
 
 
-@kernel_for("int64[::1], int64[::1]")
-def group_slots(slots: Any, mark: Any) -> Any:
-    """Numbers the distinct slots in order of first occurrence: (group of each row, first row of each group).
+@kernel_for("uint64[::1], uint64[::1]")
+def group_pairs(h1: Any, h2: Any) -> Any:
+    """Numbers distinct pairs of hashes in order of first occurrence: (group of each row, first row of each group).
 
-    `mark` has an entry -1 per slot and is left so. O(rows).
+    A hash table of the batch alone, at most half full. O(rows).
     """
-    count = len(slots)
+    count = len(h1)
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    mask = np.uint64(size - 1)
+    cells = np.zeros(size, np.int32)
     groups = np.empty(count, np.int64)
     first = np.empty(count, np.int64)
     found = 0
     for i in range(count):
-        group = mark[slots[i]]
+        if i + _AHEAD < count:
+            prefetch(np.int64(cells.ctypes.data), np.int64(h1[i + _AHEAD] & mask) * 4)
+        cell = np.int64(h1[i] & mask)
+        group = int(cells[cell]) - 1
+        while group >= 0 and (h1[first[group]] != h1[i] or h2[first[group]] != h2[i]):
+            cell = (cell + 1) & np.int64(mask)
+            group = int(cells[cell]) - 1
         if group < 0:
             group = found
-            mark[slots[i]] = group
             first[group] = i
             found += 1
+            cells[cell] = found
         groups[i] = group
-    for group in range(found):
-        mark[slots[first[group]]] = -1
     return groups, first[:found].copy()
 
 

@@ -1,8 +1,9 @@
 """Slots: where the state of a group lives.
 
 State that is a few numbers per group is kept in arrays indexed by slot. `SlotIndex` gives every distinct key a slot,
-remembered by the 128-bit hash of the key columns (key values themselves are not kept: every delta that touches a
-group carries them). `Touched` says which groups a delta touches. Freed slots are used again, so arrays stay dense.
+remembered by the 128-bit hash of the key columns (key values themselves are not kept: every delta that touches a group
+carries them). `Touched` says which groups a delta touches. Freed slots are used again, so arrays stay dense.
+`group_rows` groups the rows of one delta, of which nothing is kept.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millstream.operators.arrays import Integers, fixed_values
-from millstream.operators.kernels import group_slots
+from millstream.operators.kernels import group_pairs
 from millstream.zset.delta import Delta
 from millstream.zset.gathered import describe
-from millstream.zset.group_table import GroupTable
+from millstream.zset.group_table import GroupTable, grown_capacity
 from millstream.zset.hashing import Hashes, Seeds, hash_pairs
 from millstream.zset.trace import Trace
 
@@ -27,17 +28,23 @@ Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
-    """The groups of a delta: `groups[i]` is the group of row i, `first[g]` a row of group g, `slots[g]` its slot."""
+class Grouped:
+    """The groups of a delta: `groups[i]` is the group of row i, `first[g]` the first row of group g."""
 
     groups: Integers
     first: Integers
-    slots: Integers
 
     @property
     def count(self) -> int:
         """Number of groups."""
         return len(self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched(Grouped):
+    """The same, and `slots[g]` is the slot of group g."""
+
+    slots: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +74,12 @@ class Moved:
 
 
 class SlotIndex:
-    """Slots by key. `capacity`: all slots are below it; it grows by doubling."""
+    """Slots by key. `capacity`: all slots are below it; it grows by half."""
 
     def __init__(self, seeds: Seeds) -> None:
         self._seeds = seeds
         self._table = GroupTable()
-        self._mark: Integers = np.full(64, -1, np.int64)
-
-    @property
-    def capacity(self) -> int:
-        """Length that arrays indexed by slot need."""
-        return len(self._mark)
+        self.capacity = 64
 
     @property
     def num_keys(self) -> int:
@@ -86,8 +88,8 @@ class SlotIndex:
 
     @property
     def nbytes(self) -> int:
-        """Estimated bytes: two hashes and a cell, in a table half full on average, and the marks."""
-        return 56 * self._table.size + self._mark.nbytes
+        """Bytes of memory."""
+        return self._table.nbytes
 
     def touch(self, columns: Sequence[pa.Array], num_rows: int) -> Touched:
         """The groups of `num_rows` rows by their key columns; unknown keys get slots. O(rows)."""
@@ -95,10 +97,12 @@ class SlotIndex:
 
     def touch_hashed(self, hashes: tuple[Hashes, Hashes]) -> Touched:
         """The same for rows whose keys have these pairs of hashes."""
-        slots = self._table.slots(*hashes)
+        h1, h2 = hashes
+        groups, first = group_pairs(h1, h2)
+        # A group is looked up once, however many rows it has.
+        slots = self._table.slots(h1, h2) if len(first) == len(h1) else self._table.slots(h1[first], h2[first])
         self._make_room()
-        groups, first = group_slots(slots, self._mark)
-        return Touched(groups, first, slots[first])
+        return Touched(groups, first, slots)
 
     def absorb(self, other: SlotIndex) -> Moved:
         """Gives slots to all keys of another index, none of which is in this one. O(slots)."""
@@ -108,8 +112,8 @@ class SlotIndex:
         return Moved(old, new, self.capacity)
 
     def _make_room(self) -> None:
-        while self._table.size > len(self._mark):
-            self._mark = np.full(2 * len(self._mark), -1, np.int64)
+        if self._table.size > self.capacity:
+            self.capacity = max(self._table.size, grown_capacity(self.capacity))
 
     def find(self, columns: Sequence[pa.Array], num_rows: int) -> Integers:
         """The slot of every row's key, -1 for unknown keys. O(rows)."""
@@ -119,6 +123,11 @@ class SlotIndex:
         """Forgets the keys of these distinct slots. The caller has reset its arrays there."""
         if len(slots):
             self._table.release(slots)
+
+
+def group_rows(columns: Sequence[pa.Array], num_rows: int, seeds: Seeds) -> Grouped:
+    """The groups of `num_rows` rows by the values of `columns`. O(rows)."""
+    return Grouped(*group_pairs(*hash_pairs(columns, describe(columns), num_rows, seeds)))
 
 
 def grown(array: Numbers, capacity: int) -> Numbers:

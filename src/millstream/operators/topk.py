@@ -36,7 +36,7 @@ from millstream.operators.base import Inputs, KeyedOperator, merge_parts
 from millstream.operators.floors import Floors, SlotFloors, Sweeps, alive, places, rows_alive
 from millstream.operators.kernels import best_codes, order_in_groups, sum_weights
 from millstream.operators.ordering import NO_VARIANTS, Variants, key_words, sort_codes
-from millstream.operators.slots import SlotIndex, Touched, grown
+from millstream.operators.slots import SlotIndex, Touched, group_rows, grown
 from millstream.plan.nodes import SortKey
 from millstream.zset.consolidate import consolidate
 from millstream.zset.delta import Delta, Weights
@@ -408,7 +408,7 @@ class TopKOperator(KeyedOperator):
         before, _ = places(below, self._partition, self._keys, len(rows.columns), self._variants, self._seeds)
         kept[old[(before < self._end) & (below.weights > 0)]] = True
         if not key.descending:
-            groups = SlotIndex(self._seeds).touch([rows.columns[p] for p in self._partition], rows.num_rows).groups
+            groups = group_rows(rows.columns.select(self._partition), rows.num_rows, self._seeds).groups
             settled = sum_weights(groups[old], np.maximum(below.weights, 0), int(groups.max(initial=-1)) + 1)
             later = alive(column, floor)
             valid = validity(column)

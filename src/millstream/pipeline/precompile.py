@@ -53,7 +53,7 @@ ALL = (
 )
 #: What the first step of a common program calls, the other way round: see above.
 _FIRST = (
-    "best_codes", "add_wide", "sum_wide", "sum_weights", "group_slots", "probe_runs", "find_rows", "build_directory",
+    "best_codes", "add_wide", "sum_wide", "sum_weights", "group_pairs", "probe_runs", "find_rows", "build_directory",
     "sort_entries", "gather_text", "text_sizes", "gather", "lay_out", "insert_slots", "hash_table_twice",
 )  # fmt: skip
 #: More processes would mostly compile what the others do too: what kernels call.

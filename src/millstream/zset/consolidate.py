@@ -53,7 +53,7 @@ def consolidate(delta: Delta, seeds: Seeds) -> Delta:
         return delta
     part = delta if suspects is None else delta.take(suspects)
     keys, rows = hash_pairs(part.columns, part.table, part.num_rows, seeds)
-    order, _, _, weights = sort_entries(keys, rows, part.weights)
+    order, _, _, weights, _ = sort_entries(keys, rows, part.weights)
     if len(order) == part.num_rows:
         return delta
     # In the order of the delta: memory is read from start to end.

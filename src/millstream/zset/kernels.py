@@ -1,8 +1,8 @@
 """The kernels over hashes: sorting, merging, directories.
 
-They are given hashes as uint64, weights and positions as int64. A *source* says where an entry comes from:
-s * SECOND_SOURCE + p is entry p of the s-th run. Each kernel has a plain numpy twin in tests/zset/reference.py that it
-must agree with.
+They are given hashes as uint64, weights and positions as int64. A run without weights, or with 0 for their address,
+has weights of 1. A *source* says where an entry comes from: s * SECOND_SOURCE + p is entry p of the s-th run. Each
+kernel has a plain numpy twin in tests/zset/reference.py that it must agree with.
 """
 
 from __future__ import annotations
@@ -125,9 +125,10 @@ def sort_buckets(entries: Any, ends: Any) -> None:
 def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
     """Entries by (key hash, row hash), equal pairs merged and zero weights dropped.
 
-    Returns the position of one original entry for each that remains, its key hash, row hash and total weight. The
-    hashes are uniform, so one scatter on their top bits leaves one or two entries a bucket; what remains to sort in a
-    bucket is sorted by insertion, or, where few keys have many rows, by merging. O(n) for distinct keys.
+    Returns the position of one original entry for each that remains, its key hash, row hash and total weight, and
+    whether all of these weights are 1. The hashes are uniform, so one scatter on their top bits leaves one or two
+    entries a bucket; what remains to sort in a bucket is sorted by insertion, or, where few keys have many rows, by
+    merging. O(n) for distinct keys.
     """
     count = len(keys)
     entries = np.empty((count, 3), np.uint64)
@@ -194,12 +195,14 @@ def find_repeated(hashes: Any) -> Any:
 
 @kernel
 def collapse(entries: Any, weights: Any) -> Any:
-    """Sums the weights of equal neighbours, drops zeros, and takes the sorted entries apart."""
+    """Sums the weights of equal neighbours, drops zeros, and takes the sorted entries apart; whether all weights left
+    are 1."""
     count = len(entries)
     order = np.empty(count, np.int64)
     keys = np.empty(count, np.uint64)
     rows = np.empty(count, np.uint64)
     totals = np.empty(count, np.int64)
+    plain = True
     size = 0
     i = 0
     while i < count:
@@ -217,18 +220,22 @@ def collapse(entries: Any, weights: Any) -> Any:
         totals[size] = total
         if total != 0:
             size += 1
+            plain &= total == 1
     if size < count // 2:  # most entries vanished: do not hold on to the memory of all
-        return order[:size].copy(), keys[:size].copy(), rows[:size].copy(), totals[:size].copy()
-    return order[:size], keys[:size], rows[:size], totals[:size]
+        return order[:size].copy(), keys[:size].copy(), rows[:size].copy(), totals[:size].copy(), plain
+    return order[:size], keys[:size], rows[:size], totals[:size], plain
 
 
 @kernel_for("uint64[::1], uint64[::1], int64[::1], uint64[::1], uint64[::1], int64[::1]")
 def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b: Any, weights_b: Any) -> Any:
     """Merges two sorted runs' entries, cancelling opposite weights.
 
-    Returns where each entry comes from (as in `gather`: 0 for a, 1 for b), key hashes, row hashes and weights. O(n).
+    Returns where each entry comes from (as in `gather`: 0 for a, 1 for b), key hashes, row hashes and weights, and
+    whether all of these are 1. O(n).
     """
     count_a, count_b = len(keys_a), len(keys_b)
+    plain_a, plain_b = len(weights_a) == 0, len(weights_b) == 0
+    plain = True
     sources = np.empty(count_a + count_b, np.int64)
     keys = np.empty(count_a + count_b, np.uint64)
     rows = np.empty(count_a + count_b, np.uint64)
@@ -237,12 +244,13 @@ def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b:
     while i < count_a and j < count_b:
         key_a, key_b = keys_a[i], keys_b[j]
         if key_a == key_b and rows_a[i] == rows_b[j]:
-            total = weights_a[i] + weights_b[j]
+            total = (1 if plain_a else weights_a[i]) + (1 if plain_b else weights_b[j])
             if total != 0:
                 sources[size] = i
                 keys[size] = key_a
                 rows[size] = rows_a[i]
                 weights[size] = total
+                plain &= total == 1
                 size += 1
             i += 1
             j += 1
@@ -250,33 +258,41 @@ def merge_entries(keys_a: Any, rows_a: Any, weights_a: Any, keys_b: Any, rows_b:
             sources[size] = i
             keys[size] = key_a
             rows[size] = rows_a[i]
-            weights[size] = weights_a[i]
+            weight = 1 if plain_a else weights_a[i]
+            weights[size] = weight
+            plain &= weight == 1
             size += 1
             i += 1
         else:
             sources[size] = SECOND_SOURCE + j
             keys[size] = key_b
             rows[size] = rows_b[j]
-            weights[size] = weights_b[j]
+            weight = 1 if plain_b else weights_b[j]
+            weights[size] = weight
+            plain &= weight == 1
             size += 1
             j += 1
     while i < count_a:
         sources[size] = i
         keys[size] = keys_a[i]
         rows[size] = rows_a[i]
-        weights[size] = weights_a[i]
+        weight = 1 if plain_a else weights_a[i]
+        weights[size] = weight
+        plain &= weight == 1
         size += 1
         i += 1
     while j < count_b:
         sources[size] = SECOND_SOURCE + j
         keys[size] = keys_b[j]
         rows[size] = rows_b[j]
-        weights[size] = weights_b[j]
+        weight = 1 if plain_b else weights_b[j]
+        weights[size] = weight
+        plain &= weight == 1
         size += 1
         j += 1
     if size < (count_a + count_b) // 2:
-        return sources[:size], keys[:size].copy(), rows[:size].copy(), weights[:size].copy()
-    return sources[:size], keys[:size], rows[:size], weights[:size]
+        return sources[:size], keys[:size].copy(), rows[:size].copy(), weights[:size].copy(), plain
+    return sources[:size], keys[:size], rows[:size], weights[:size], plain
 
 
 @kernel_for("int64[:, ::1]")
@@ -302,6 +318,7 @@ def merge_many(parts: Any) -> Any:
     keys = np.empty(total, np.uint64)
     rows = np.empty(total, np.uint64)
     weights = np.empty(total, np.int64)
+    plain = True
     size = 0
     for block in range(1 << (bits - local_bits)):
         for b in range(len(ends)):
@@ -346,12 +363,14 @@ def merge_many(parts: Any) -> Any:
             weights[size] = weight
             if weight != 0:
                 size += 1
+                plain &= weight == 1
     if size < total // 2:
-        return sources[:size], keys[:size].copy(), rows[:size].copy(), weights[:size].copy()
-    return sources[:size], keys[:size], rows[:size], weights[:size]
+        return sources[:size], keys[:size].copy(), rows[:size].copy(), weights[:size].copy(), plain
+    return sources[:size], keys[:size], rows[:size], weights[:size], plain
 
 
 @kernel
 def weight_of(parts: Any, source: Any) -> Any:
     """The weight of an entry of one of the runs that `merge_many` merges."""
-    return np.int64(load64(parts[source >> SOURCE_SHIFT, 2], (source & POSITION_MASK) * 8))
+    address = parts[source >> SOURCE_SHIFT, 2]
+    return np.int64(1) if address == 0 else np.int64(load64(address, (source & POSITION_MASK) * 8))

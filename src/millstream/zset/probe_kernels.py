@@ -96,9 +96,10 @@ def probe_runs(index: Any, tables: Any, key: Any, hashes: Any, probe: Any, null_
     """All entries of several runs whose key equals a probe row's.
 
     `index` has per run the addresses of key hashes and directory, the directory's bits, and the addresses of weights
-    and row hashes; `tables` its columns, of which `key` are the key columns; `hashes` and the table `probe` (a single
-    one, with one line per key column) are those of the probe rows. Columns of kind OTHER are taken to be equal. Returns
-    probe positions, ascending, and where the entries come from (as in `gather`). O(rows x runs + matches).
+    (0: all are 1) and row hashes; `tables` its columns, of which `key` are the key columns; `hashes` and the table
+    `probe` (a single one, with one line per key column) are those of the probe rows. Columns of kind OTHER are taken to
+    be equal. Returns probe positions, ascending, and where the entries come from (as in `gather`). O(rows x runs +
+    matches).
     """
     num_runs, num_rows = len(index), len(hashes)
     low = np.empty((num_runs, num_rows), np.int64)
@@ -186,7 +187,8 @@ def gather_words(index: Any, part: Any, sources: Any) -> Any:
     """The weights (part WEIGHTS) or row hashes (ROW_HASHES) of the entries at `sources`; `index` as in `probe_runs`."""
     words = np.empty(len(sources), np.int64)
     for i in range(len(sources)):
-        words[i] = np.int64(load64(index[sources[i] >> SOURCE_SHIFT, part], (sources[i] & POSITION_MASK) * 8))
+        address = index[sources[i] >> SOURCE_SHIFT, part]
+        words[i] = 1 if address == 0 else np.int64(load64(address, (sources[i] & POSITION_MASK) * 8))
     return words
 
 

@@ -10,12 +10,15 @@ they are: walking their hashes writes down where each entry comes from, opposite
 columns are gathered straight from all runs. Characters of texts stay where they are (views.py), except in runs that go
 to disk (cold.py): those have arrays, in the mapped file.
 
+Most runs are of insertions alone: where every weight is 1, no weights are kept.
+
 Rows are identified by their pair of hashes, 128 bits. Rows with the same key differ in the row hash only: a key with a
 million rows mistakes two of them for each other with probability 3e-8.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,15 +36,18 @@ from millstream.zset.hashing import Hashes, Seeds, hash_described
 from millstream.zset.kernels import build_directory, merge_entries, merge_many, sort_entries
 from millstream.zset.moving import gather_columns
 
+#: The weights of a run all of whose entries have weight 1.
+NO_WEIGHTS: Weights = np.empty(0, np.int64)
+
 
 @dataclass(frozen=True)
-class Entries:
+class Entries(ABC):
     """Columns and weights of a run. `columns` are arrays or, for texts that are no keys, views (views.py). All of
-    it is in `file` if there is one."""
+    it is in `file` if there is one. `kept_weights` are none if there are entries and all their weights are 1."""
 
     types: tuple[pa.DataType, ...]
     columns: Columns
-    weights: Weights
+    kept_weights: Weights
     file: RunFile | None = field(default=None, kw_only=True)
 
     @property
@@ -50,9 +56,19 @@ class Entries:
         return self.columns.table
 
     @property
+    @abstractmethod
     def num_rows(self) -> int:
         """Number of entries."""
-        return len(self.weights)
+
+    @property
+    def weights(self) -> Weights:
+        """The weight of every entry. O(rows) where they are not kept."""
+        return self.kept_weights if len(self.kept_weights) else np.ones(self.num_rows, np.int64)
+
+    @property
+    def num_deletions(self) -> int:
+        """Number of entries with a negative weight. O(rows) where weights are kept."""
+        return int(np.count_nonzero(self.kept_weights < 0))
 
     @property
     def delta(self) -> Delta:
@@ -75,11 +91,14 @@ class Entries:
         """Bytes of memory of columns and weights, none if they are on disk. O(columns)."""
         if self.file is not None:
             return 0
-        return self.columns.nbytes + 8 * self.num_rows
+        return self.columns.nbytes + self.kept_weights.nbytes
 
     def write(self, store: ColdStore, words: Mapping[str, npt.NDArray[Any]]) -> Mapped:
-        """Columns, weights and other words of the entries on disk. Raises StoreError. O(bytes)."""
-        return store.write(self._delta(store.allocate).columns, {"weight": self.weights, **words})
+        """Columns, kept weights and other words of the entries on disk. Raises StoreError. O(bytes)."""
+        weights = {"weight": self.kept_weights} if len(self.kept_weights) else {}
+        mapped = store.write(self._delta(store.allocate).columns, {**weights, **words})
+        mapped.words.setdefault("weight", NO_WEIGHTS)
+        return mapped
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,10 @@ class Run(Entries):
 
     key_hashes: Hashes
     row_hashes: Hashes
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.key_hashes)
 
     @cached_property
     def directory(self) -> npt.NDArray[np.uint32]:
@@ -110,8 +133,8 @@ class Run(Entries):
     def store(self, store: ColdStore) -> Run:
         """The same run on disk. Raises StoreError. O(bytes)."""
         mapped = self.write(store, {"key_hash": self.key_hashes, "row_hash": self.row_hashes})
-        weights, key_hashes, row_hashes = mapped.words.values()
-        run = Run(self.types, Columns(mapped.columns), weights, key_hashes, row_hashes, file=mapped.file)
+        words = (mapped.words[name] for name in ("weight", "key_hash", "row_hash"))
+        run = Run(self.types, Columns(mapped.columns), *words, file=mapped.file)
         if "directory" in self.__dict__:
             run.__dict__["directory"] = self.directory
         return run
@@ -122,7 +145,7 @@ class Run(Entries):
         row hashes are."""
         bits = len(self.directory).bit_length() - 1
         hashes = (_address(self.key_hashes), _address(self.row_hashes))
-        return (hashes[0], _address(self.directory), bits, _address(self.weights), hashes[1])
+        return (hashes[0], _address(self.directory), bits, _address(self.kept_weights), hashes[1])
 
 
 def build_run(delta: Delta, key: Sequence[int], seeds: Seeds) -> Run:
@@ -137,11 +160,11 @@ def build_identified(delta: Delta, key: Sequence[int], seeds: Seeds) -> tuple[Ru
     chosen = delta.columns.select(key)
     keys = hash_described(chosen, chosen.table, count, seeds.key)
     rows = hash_described(delta.columns, table, count, seeds.row)
-    order, sorted_keys, sorted_rows, weights = sort_entries(keys, rows, delta.weights)
+    order, sorted_keys, sorted_rows, weights, plain = sort_entries(keys, rows, delta.weights)
     types = tuple(delta.types)
     viewed = [kind == TEXT and i not in key for i, kind in enumerate(table[:, KIND].tolist())]
     columns = gather_columns(types, order, table[None], [delta.columns], range(len(types)), viewed)
-    return Run(types, columns, weights, sorted_keys, sorted_rows), keys, rows
+    return Run(types, columns, NO_WEIGHTS if plain else weights, sorted_keys, sorted_rows), keys, rows
 
 
 def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
@@ -152,13 +175,14 @@ def merge_runs(*runs: Run, store: ColdStore | None = None) -> Run:
         return runs[0]
     if len(runs) == 2:
         a, b = runs
-        sources, keys, rows, weights = merge_entries(
-            a.key_hashes, a.row_hashes, a.weights, b.key_hashes, b.row_hashes, b.weights
+        sources, keys, rows, weights, plain = merge_entries(
+            a.key_hashes, a.row_hashes, a.kept_weights, b.key_hashes, b.row_hashes, b.kept_weights
         )
     else:
-        parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.weights), r.num_rows) for r in runs]
-        sources, keys, rows, weights = merge_many(np.array(parts, np.int64))
-    merged = Run(runs[0].types, gather_runs(runs, sources, store), weights, keys, rows)
+        parts = [(_address(r.key_hashes), _address(r.row_hashes), _address(r.kept_weights), r.num_rows) for r in runs]
+        sources, keys, rows, weights, plain = merge_many(np.array(parts, np.int64))
+    columns = gather_runs(runs, sources, store)
+    merged = Run(runs[0].types, columns, NO_WEIGHTS if plain else weights, keys, rows)
     return merged if store is None or not merged.num_rows else merged.store(store)
 
 
@@ -181,6 +205,8 @@ def filter_run(run: Run, kept: npt.NDArray[np.bool_]) -> Run:
         return run
     positions = np.flatnonzero(kept)
     columns, weights = take_entries(run, positions)
+    if not len(run.kept_weights):
+        weights = NO_WEIGHTS
     return Run(run.types, columns, weights, run.key_hashes[positions], run.row_hashes[positions])
 
 
@@ -195,5 +221,5 @@ def take_entries(run: Entries, positions: npt.NDArray[np.int64]) -> tuple[Column
 
 def _address(values: npt.NDArray[Any]) -> int:
     # A buffer's address costs less to find out than an array's. It fails for what is not contiguous.
-    address: int = pa.py_buffer(values).address
+    address: int = pa.py_buffer(values).address if len(values) else 0
     return address

@@ -192,9 +192,7 @@ class Trace(RunHolder[Run]):
         sizes = [r.num_rows for r in self.runs[free:]]
         count, rows = _geometric_groups(sizes)[-1]
         less, more = _DELETIONS
-        if count > 1 and (
-            rows <= SMALL_RUN_ROWS or more * int(np.count_nonzero(run.weights < 0)) >= less * run.num_rows
-        ):
+        if count > 1 and (rows <= SMALL_RUN_ROWS or more * run.num_deletions >= less * run.num_rows):
             self.merge(len(self.runs) - count, len(self.runs))
             free = self.free
         while (start := _similar_suffix([r.num_rows for r in self.runs[free:]])) is not None:

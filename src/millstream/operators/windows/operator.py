@@ -31,7 +31,7 @@ from millstream.operators.arrays import Integers, Mask, Words, validity
 from millstream.operators.base import Inputs, KeyedOperator, concat_deltas
 from millstream.operators.floors import Floors, Sweeps, alive, places, rows_alive
 from millstream.operators.ordering import NO_VARIANTS, Variants, has_word_codes, word_codes
-from millstream.operators.slots import SlotIndex
+from millstream.operators.slots import group_rows
 from millstream.operators.windows.change import Side, changed_rows
 from millstream.operators.windows.frames import Distances, frame_bounds
 from millstream.operators.windows.functions import Partitions, TakenColumns, compile_call
@@ -114,7 +114,7 @@ class WindowOperator(KeyedOperator):
     def _partitions(self, delta: Delta) -> tuple[Delta, Integers, Integers]:
         """The rows of the touched partitions, the partition of each, and the partition of each row of the delta, which
         is added to the state."""
-        touched = SlotIndex(self._seeds).touch([delta.columns[p] for p in self._partition], delta.num_rows)
+        touched = group_rows(delta.columns.select(self._partition), delta.num_rows, self._seeds)
         positions = pa.array(touched.first)
         keys = [delta.columns[p].take(positions) for p in self._partition]
         found = self._trace.probe(keys, touched.count)
@@ -125,7 +125,7 @@ class WindowOperator(KeyedOperator):
         """The same, but only the rows of the touched buckets and those next to them."""
         assert self._shift is not None
         partition_columns = [delta.columns[p] for p in self._partition]
-        partitions = SlotIndex(self._seeds).touch(partition_columns, delta.num_rows)
+        partitions = group_rows(partition_columns, delta.num_rows, self._seeds)
         column = delta.columns[self._keys[0].column]
         words = word_codes(column)
         buckets = words >> np.uint64(self._shift)
@@ -138,7 +138,7 @@ class WindowOperator(KeyedOperator):
         masks = None if mask is None else np.tile(mask, 3)
         wanted = [c.take(pa.array(rows)) for c in partition_columns]
         wanted.append(pa.array(around, mask=masks))
-        distinct = SlotIndex(self._seeds).touch(wanted, len(rows)).first
+        distinct = group_rows(wanted, len(rows), self._seeds).first
         positions = pa.array(distinct)
         found = self._trace.probe([c.take(positions) for c in wanted], len(distinct))
         self._trace.insert(Delta((*delta.columns, pa.array(buckets, mask=mask)), delta.weights))

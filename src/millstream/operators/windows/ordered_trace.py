@@ -43,6 +43,10 @@ class OrderedRun(Entries):
     lines: Words
 
     @property
+    def num_rows(self) -> int:
+        return len(self.lines)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory. O(columns)."""
         return self.entry_bytes + (0 if self.file is not None else self.lines.nbytes)
@@ -55,13 +59,13 @@ class OrderedRun(Entries):
     def store(self, store: ColdStore) -> OrderedRun:
         """The same run on disk. Raises StoreError. O(bytes)."""
         mapped = self.write(store, {"line": self.lines})
-        weights, lines = mapped.words.values()
-        return OrderedRun(self.types, Columns(mapped.columns), weights, lines, file=mapped.file)
+        words = (mapped.words[name] for name in ("weight", "line"))
+        return OrderedRun(self.types, Columns(mapped.columns), *words, file=mapped.file)
 
     @property
     def index_line(self) -> tuple[int, int, int]:
         """What kernels see of the run."""
-        return self.lines.ctypes.data, self.num_rows, self.weights.ctypes.data
+        return self.lines.ctypes.data, self.num_rows, self.kept_weights.ctypes.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ def merge_ordered(runs: Sequence[OrderedRun], store: ColdStore | None) -> Ordere
     Raises StoreError if it cannot be written."""
     *others, merged = runs
     for run in reversed(others):
-        sources, lines, weights = merge_lines(run.lines, run.weights, merged.lines, merged.weights)
+        sources, lines, weights = merge_lines(run.lines, run.kept_weights, merged.lines, merged.kept_weights)
         merged = OrderedRun(run.types, gather_runs((run, merged), sources, store), weights, lines)
     return merged.store(store) if store is not None and others and merged.num_rows else merged
 

@@ -21,6 +21,8 @@ from millstream.zset.words import load64
 MATRIX, COUNT, WEIGHTS = range(3)
 # The column of the first word of a place. Typed: numba compiles a function again for each literal argument.
 PLACE = np.int64(2)
+# How far from where a line is expected it is looked for next.
+_FIRST_STEP = np.int64(8)
 
 
 @kernel
@@ -42,16 +44,34 @@ def _word(address: Any, i: Any, column: Any, width: Any) -> Any:
 
 @kernel
 def _first_from(a: Any, count: Any, start: Any, b: Any, j: Any, length: Any, width: Any) -> Any:
-    """The first line of a, from `start` on, whose first `length` words are not below those of line j at b. O(log of how
-    far it is)."""
+    """The first line of a, from `start` on, whose first `length` words are not below those of line j at b.
+
+    The hashes that lines begin with are uniform, so a line is looked for where they say, and from there in growing
+    steps. O(log of how far off that is): a few lines that are near each other, where halving the state would read one
+    far line after another.
+    """
     if start >= count or _compare(a, start, b, j, length, width) >= 0:
         return start
-    low, step = start, np.int64(1)
-    while low + step < count and _compare(a, low + step, b, j, length, width) < 0:
-        low += step
-        step *= 2
-    high = min(low + step, count)
     # Line `low` is below; `high` is not, or is the end.
+    low, high = start, count
+    here, wanted = _word(a, start, np.int64(0), width), _word(b, j, np.int64(0), width)
+    guess, step = start + 1, np.int64(1)
+    if wanted > here:
+        guess = start + np.int64(np.float64(wanted - here) / np.float64(~here) * np.float64(count - start))
+        guess, step = max(min(guess, count - 1), start + 1), _FIRST_STEP
+    if guess < high:
+        if _compare(a, guess, b, j, length, width) < 0:
+            low = guess
+            while low + step < high and _compare(a, low + step, b, j, length, width) < 0:
+                low += step
+                step *= 2
+            high = min(low + step, high)
+        else:
+            high = guess
+            while high - step > low and _compare(a, high - step, b, j, length, width) >= 0:
+                high -= step
+                step *= 2
+            low = max(high - step, low)
     while high - low > 1:
         middle = (low + high) >> 1
         if _compare(a, middle, b, j, length, width) < 0:
