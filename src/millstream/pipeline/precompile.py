@@ -49,6 +49,7 @@ ALL = (
     "millstream.operators.windows.kernels",
     "millstream.expressions.text_kernels",
     "millstream.expressions.json_members",
+    "millstream.expressions.functions.parse_columns",
     "millstream.zset.shard_kernels",
 )
 #: What the first step of a common program calls, the other way round: see above.

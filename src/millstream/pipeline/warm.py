@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from millstream.circuit import Circuit
 from millstream.expressions import json_members, text_kernels
+from millstream.expressions.functions import parse_columns
 from millstream.formats import build_encoder
 from millstream.formats import warm as formats_warm
 from millstream.operators import warm as operators_warm
@@ -48,6 +49,7 @@ def warm_up() -> None:
     formats_warm.warm_up()
     json_members.warm_up()
     text_kernels.warm_up()
+    parse_columns.warm_up()
 
 
 def _run_program() -> None:

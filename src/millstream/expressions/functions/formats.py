@@ -1,7 +1,8 @@
 """MAKE_*, FORMAT_*, PARSE_* and CONVERT_TIMEZONE (sql.md §7.6).
 
 Formats are those of Rust's chrono. A format is compiled once: into a list of parts for writing, which
-format_columns.py writes column by column if it can, and into a regular expression for reading.
+format_columns.py writes column by column if it can, and into a regular expression for reading. What parse_columns.py
+can read of a column is read there; that is nearly all, and the regular expression is for the rest.
 """
 
 from __future__ import annotations
@@ -24,18 +25,31 @@ from millstream.expressions.coercion import coerce, is_null_literal
 from millstream.expressions.errors import cannot_apply
 from millstream.expressions.function import INT, TEXT, Function, Options, Parameter, any_nullable, check_count, table
 from millstream.expressions.functions.format_columns import formatted
+from millstream.expressions.functions.parse_columns import Integers, Mask, date_of, parsed
 from millstream.expressions.nodes import Call, Expression
 from millstream.expressions.rows import of_distinct, per_row
-from millstream.expressions.vectors import Kernel, Value, is_scalar, on_arrays, relabel
+from millstream.expressions.vectors import (
+    Kernel,
+    Value,
+    both_valid,
+    is_scalar,
+    join,
+    on_arrays,
+    relabel,
+    valid_of,
+    values_of,
+)
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import DATE, TIME, TIMESTAMP, VARCHAR
 
 ROW_BY_ROW = (
     "FORMAT_* with a format that is no constant or has rare letters (%U %W %G %g %V %z %Z)",
-    "PARSE_* (each distinct text once)", "MAKE_*", "CONVERT_TIMEZONE with zones that are no constants",
+    "PARSE_* of texts that do not match, or with a format that is no constant or has rare letters (%U %W %G %g %V %u "
+    "%w %#z %Z): each distinct text once",
+    "CONVERT_TIMEZONE with zones that are no constants",
 )  # fmt: skip
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_DAY_NS = 86_400_000_000_000
+_DAY_NS, _MINUTE_NS = 86_400_000_000_000, 60_000_000_000
 _MONTHS = [
     "January",
     "February",
@@ -360,7 +374,25 @@ def _parsing(name: str, target: SqlType) -> Function:
         def read(text: str, value: str) -> int | None:
             return parse_moment(name, target.kind, text, value)
 
-        return of_distinct(_storage_kernel(read, arrow_type(target)))
+        data_type = arrow_type(target)
+        rows = of_distinct(_storage_kernel(read, data_type))
+
+        def kernel(text: Value, values: Value) -> Value:
+            if not is_scalar(text) or not text.is_valid or is_scalar(values) or values.null_count == len(values):
+                return rows(text, values)
+            found = parsed(_compiled_tokens(text.as_py()), values, target.kind)
+            if found is None:
+                return rows(text, values)
+            stored, valid, unread = found
+            present = valid_of(values)
+            if present is not None:
+                valid, unread = valid & present, unread & present
+            column = join(stored, valid, data_type)
+            if not unread.any():
+                return column
+            return pc.replace_with_mask(column, pa.array(unread), rows(text, values.filter(pa.array(unread))))
+
+        return kernel
 
     return Function(name, resolve, implement, fallible=lambda _: True, doc=f"{name}(format, text)")
 
@@ -372,26 +404,41 @@ def _seconds(argument: Expression) -> Expression | None:
 SECONDS = Parameter("NUMERIC", _seconds)
 
 
-def _make_date(year: int, month: int, day: int) -> int | None:
-    try:
-        return date(year, month, day).toordinal() - _EPOCH_DAY
-    except (ValueError, OverflowError):
-        return None
+def _make_date(year: pa.Array, month: pa.Array, day: pa.Array) -> tuple[Integers, Mask]:
+    return date_of(*(values_of(part).astype(np.int64) for part in (year, month, day)))
 
 
-def _make_time(hour: int, minute: int, second: Any) -> int | None:
-    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
-        return None
-    nanos = int(second * 1_000_000_000) if isinstance(second, Decimal) else round(second * 1_000_000_000)
-    return (hour * 60 + minute) * 60 * 1_000_000_000 + min(nanos, 59_999_999_999)
+def _make_time(hour: pa.Array, minute: pa.Array, second: pa.Array) -> tuple[Integers, Mask]:
+    hours, minutes = (values_of(part).astype(np.int64) for part in (hour, minute))
+    seconds = nanos_of_minute(second)
+    valid = (hours >= 0) & (hours < 24) & (minutes >= 0) & (minutes < 60) & (seconds >= 0)
+    return (hours * 60 + minutes) * _MINUTE_NS + seconds, valid
 
 
-def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: Any) -> int | None:
-    days, nanos = _make_date(year, month, day), _make_time(hour, minute, second)
-    return None if days is None or nanos is None else days * 86_400_000_000 + nanos // 1000
+def nanos_of_minute(seconds: pa.Array) -> Integers:
+    """Nanoseconds of seconds of any numeric type; -1 for those that are not from 0 to below 60, arbitrary for NULLs."""
+    if pa.types.is_decimal(seconds.type):
+        zero = pa.scalar(Decimal(0), seconds.type)
+        inside = pc.greater_equal(seconds, zero)
+        if seconds.type.precision - seconds.type.scale >= 2:
+            inside = pc.and_(inside, pc.less(seconds, pa.scalar(Decimal(60), seconds.type)))
+        inside = pc.fill_null(inside, False)
+        cut = pc.round(pc.if_else(inside, seconds, zero), 9, round_mode="towards_zero").cast(pa.decimal128(38, 9))
+        words = np.frombuffer(cut.buffers()[1], np.int64).reshape(-1, 2)[cut.offset : cut.offset + len(cut), 0]
+        return np.where(np.asarray(inside), words, -1)
+    values = values_of(seconds)
+    inside = (values >= 0) & (values < 60)
+    nanos = np.rint(np.where(inside, values, 0).astype(np.float64) * 1_000_000_000)
+    return np.where(inside, np.minimum(nanos, _MINUTE_NS - 1).astype(np.int64), -1)
 
 
-def _making(name: str, count: int, target: SqlType, compute: Callable[..., int | None]) -> Function:
+def _make_timestamp(*parts: pa.Array) -> tuple[Integers, Mask]:
+    days, dates = _make_date(*parts[:3])
+    nanos, times = _make_time(*parts[3:])
+    return days * (_DAY_NS // 1000) + nanos // 1000, dates & times
+
+
+def _making(name: str, count: int, target: SqlType, compute: Callable[..., tuple[Integers, Mask]]) -> Function:
     def resolve(arguments: Sequence[Expression], _: Options) -> Expression:
         check_count(name, len(arguments), count, count)
         parameters = [INT] * count if target.kind is Kind.DATE else [INT] * (count - 1) + [SECONDS]
@@ -401,7 +448,11 @@ def _making(name: str, count: int, target: SqlType, compute: Callable[..., int |
             raise cannot_apply(name, arguments)
         return Call(target.with_nullable(True), name, fitting)
 
-    return Function(name, resolve, lambda _: _storage_kernel(compute, arrow_type(target)), doc=f"{name}(...) or NULL")
+    def make(*parts: pa.Array) -> pa.Array:
+        values, valid = compute(*parts)
+        return join(values, both_valid(valid, *(valid_of(part) for part in parts)), arrow_type(target))
+
+    return Function(name, resolve, lambda _: on_arrays(make), doc=f"{name}(...) or NULL")
 
 
 def _convert_zone(source: str, target: str, micros: int) -> int | None:
