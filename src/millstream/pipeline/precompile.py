@@ -49,6 +49,7 @@ ALL = (
     "millstream.operators.windows.kernels",
     "millstream.expressions.text_kernels",
     "millstream.expressions.json_members",
+    "millstream.expressions.json_texts",
     "millstream.expressions.functions.parse_columns",
     "millstream.zset.shard_kernels",
 )

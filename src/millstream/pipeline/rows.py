@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millstream.errors import MillstreamError
 from millstream.expressions.evaluate import evaluate_constant
+from millstream.expressions.json_texts import variants_of
 from millstream.plan.program import Table, TableColumn
 from millstream.types import Kind, arrow_type
-from millstream.types.variant import parse_json
 from millstream.zset.changes import ChangeBatch
 
 
@@ -82,18 +83,17 @@ def _convert(table: Table, column: TableColumn, values: pa.ChunkedArray) -> pa.A
 
 
 def _variants(table: Table, column: TableColumn, array: pa.Array) -> pa.Array:
-    """JSON texts as VARIANTs, each distinct one read once."""
+    """JSON texts as VARIANTs."""
     target = arrow_type(column.type)
     try:
         texts = (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
         raise invalid(f"column '{column.name}' of table '{table.name}' has type VARIANT: {failure}") from None
-    encoded = texts.dictionary_encode()
-    parsed = [parse_json(text) for text in encoded.dictionary.to_pylist()]
-    if None in parsed:
-        text = encoded.dictionary[parsed.index(None)].as_py()
+    found = variants_of(texts)
+    if found.null_count > texts.null_count:
+        text = texts.filter(pc.and_(texts.is_valid(), found.is_null()))[0].as_py()
         raise invalid(f"column '{column.name}' of table '{table.name}' has type VARIANT: no JSON: {text[:100]!r}")
-    return pa.array(parsed, target).take(encoded.indices)
+    return found
 
 
 def _fill(table: Table, column: TableColumn, count: int, required: bool) -> pa.Array:

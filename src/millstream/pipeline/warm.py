@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.circuit import Circuit
-from millstream.expressions import json_members, text_kernels
+from millstream.expressions import json_members, json_texts, text_kernels
 from millstream.expressions.functions import parse_columns
 from millstream.formats import build_encoder
 from millstream.formats import warm as formats_warm
@@ -48,6 +48,7 @@ def warm_up() -> None:
     _run_program()
     formats_warm.warm_up()
     json_members.warm_up()
+    json_texts.warm_up()
     text_kernels.warm_up()
     parse_columns.warm_up()
 

@@ -27,16 +27,17 @@ from millstream.expressions.function import (
     simple,
     table,
 )
+from millstream.expressions.json_texts import variants_of
 from millstream.expressions.nodes import Call, Expression, Literal
 from millstream.expressions.rows import per_row
 from millstream.expressions.vectors import Kernel, on_arrays, scatter
 from millstream.types import Kind, SqlType, arrow_type
 from millstream.types.sql_type import BIGINT, BOOLEAN, DATE, TIME, TIMESTAMP, VARCHAR, VARIANT, array, map_of
-from millstream.types.variant import TAGS, Tagged, decode, encode, parse_json, plain_text, type_name
+from millstream.types.variant import TAGS, Tagged, decode, encode, plain_text, type_name
 
 ROW_BY_ROW = (
-    "functions of VARIANT but TYPEOF, VARIANTNULL, and TO_JSON of values without tags; the order of VARIANTs "
-    "takes each distinct value once",
+    "functions of VARIANT but TYPEOF, VARIANTNULL, TO_JSON of values without tags, and PARSE_JSON of texts without "
+    "escapes, exponents, long numbers or repeated keys; the order of VARIANTs takes each distinct value once",
 )
 _TEXT = pa.large_string()
 _VARIANT = Parameter("VARIANT", lambda a: coerce(a, VARIANT) if a.type.kind in (Kind.VARIANT, Kind.NULL) else None)
@@ -186,7 +187,7 @@ def _resolve_typeof(arguments: Sequence[Expression], _: Options) -> Expression:
 
 _LISTED = array(VARCHAR)
 _STRINGS = arrow_type(_LISTED)
-_parse: Kernel = per_row(parse_json, _TEXT)
+_parse: Kernel = on_arrays(variants_of)
 
 FUNCTIONS = table(
     Function("TYPEOF", _resolve_typeof, simple(on_arrays(_typeof)), doc="The run-time type of a VARIANT."),

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millstream.expressions.json_texts import rewrite
 from millstream.formats.columns import kernels
 from millstream.formats.columns.kernels import LONG_FLOAT, NOTHING, UNSURE, VALUE
-from millstream.formats.columns.spans import ABSENT, ESCAPED, IGNORED, NULL, OBJECT, STRING, Positions, Spans
+from millstream.formats.columns.spans import ABSENT, ESCAPED, IGNORED, NULL, OBJECT, OPAQUE, STRING, Positions, Spans
 from millstream.formats.json.flavors import Flavor, TimeForm, TimestampForm
 from millstream.formats.rows import RecordError, missing_error, null_error, value_error
 from millstream.formats.values import scalars, temporal
@@ -127,6 +128,12 @@ def _fast(sql_type: SqlType, syntax: Syntax, spans: Spans) -> tuple[pa.Array, St
         return _array(target, count, counts, status), status
     nothing = (spans.kinds <= NULL) | (spans.kinds == IGNORED)
     status[:] = np.where(nothing, NOTHING, UNSURE)
+    if kind is Kind.VARIANT and not syntax.strings and not flavor.variant_as_string:
+        quotes = ((spans.kinds == STRING) | (spans.kinds == ESCAPED)).astype(np.int64)
+        wanted = ~nothing & (spans.kinds != OPAQUE)
+        made = rewrite(spans.buffer, spans.starts - quotes, spans.ends + quotes, wanted)
+        status[made.done] = VALUE
+        return made.column(made.done), status
     return pa.nulls(count, target), status
 
 
