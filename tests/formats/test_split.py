@@ -10,6 +10,8 @@ import pytest
 from millstream.formats import Parser, build_parser
 from millstream.formats.csv.config import CsvParserConfig
 from millstream.formats.csv.split import RecordSplitter
+from millstream.formats.json.parser import JsonParser
+from millstream.formats.json.split import ValueSplitter
 
 from .helpers import ID_NAME, rows
 
@@ -101,3 +103,68 @@ def test_csv_lines_without_quotes_end_where_the_state_machine_says(quoted: bool)
         length = shortcut.split(pending)
         assert length == machine.split(pending)
         pending = pending[length:]
+
+
+def stream_of(generator: random.Random, count: int, wrong: float) -> bytes:
+    """Values in the envelope of `insert_delete`, with whatever may stand between them; some are no events."""
+    values = []
+    for i in range(count):
+        long = '"' + "y" * generator.randrange(300) + '"'
+        text = generator.choice(['"}{"', '"\\\\\\""', '"é"', '"x\\u00e9"', "null", long])
+        value = f'{{"{generator.choice(["insert", "delete"])}":{{"id":{i},"name":{text}}}}}'
+        if generator.random() < wrong:
+            value = generator.choice(
+                ["[1]", '"17"', '{"insert":5}', '{"insert":{"id":"x"}}', '{"other":{}}', "[[]]", "{}"]
+            )
+        values.append(value + generator.choice(["\n", "\n", "", " \r\n", "\n\n"]))
+    return "".join(values).encode()
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.01, 0.3])
+@pytest.mark.parametrize("seed", range(4))
+def test_json_values_of_long_streams_in_chunks_of_any_size(seed: int, wrong: float) -> None:
+    generator = random.Random(seed)
+    stream = stream_of(generator, 400, wrong)
+    whole = build_parser("json", {}, ID_NAME, "t.c").parse(stream)
+    for largest in (600, 3_000, 20_000):
+        parser = build_parser("json", {}, ID_NAME, "t.c")
+        machine = ValueSplitter()
+        found, errors, pending, at = [], 0, b"", 0
+        while at < len(stream):
+            size = generator.randrange(1, largest)
+            pending += stream[at : at + size]
+            at += size
+            length = parser.split(pending, end_of_input=at >= len(stream))
+            if not wrong and at < len(stream):
+                assert length == machine.split(pending)
+            block = parser.parse(pending[:length])
+            found += rows(block)
+            errors += len(block.errors)
+            pending = pending[length:]
+        assert pending == b""
+        assert found == rows(whole)
+        assert errors == len(whole.errors)
+        assert (errors > 0) == (wrong > 0)
+
+
+def test_what_was_seen_of_a_buffer_is_not_taken_for_another_block() -> None:
+    parser = build_parser("json", {"update_format": "raw"}, ID_NAME, "t.c")
+    buffer = b"".join(b'{"id":%d}\n' % i for i in range(100))
+    length = parser.split(buffer)
+    other = buffer[:length].replace(b'{"id":7}', b'{"id":8}')
+    assert [row[1] for row in rows(parser.parse(other))] == [8 if i == 7 else i for i in range(100)]
+
+
+def test_a_long_value_in_pieces_is_not_looked_at_again_for_each() -> None:
+    parser = build_parser("json", {"update_format": "raw"}, ID_NAME, "t.c")
+    assert isinstance(parser, JsonParser)
+    looked: list[int] = []
+    look_ahead = parser._fast.look_ahead
+    parser._fast.look_ahead = lambda buffer: (looked.append(len(buffer)), look_ahead(buffer))[1]  # type: ignore[method-assign]
+    buffer = b'{"id":1,"name":"'
+    for _ in range(200):
+        buffer += b"x" * 1000
+        assert parser.split(buffer) == 0
+    assert sum(looked) < 2 * len(buffer)
+    buffer += b'"}\n' + b'{"id":2}\n' * 10
+    assert parser.split(buffer) == len(buffer) - 1

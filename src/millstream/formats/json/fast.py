@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,15 @@ _MODES = {
 _NEEDS_ESCAPES = re.compile(r'["\\\x00-\x1f]')
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The events in the first `num_bytes` of a buffer, scanned."""
+
+    buffer: bytes
+    num_bytes: int
+    rows: ScannedRows
+
+
 class FastParser:
     """Parses blocks for one table. Stateless."""
 
@@ -46,25 +56,38 @@ class FastParser:
             for c, column in enumerate(relation.columns)
         ]
 
-    def parse(self, block: bytes, first_event: int) -> tuple[ParsedBlock, int] | None:
-        """The block's contents and its number of events, or None: the exact path must take it."""
-        rows = self._scan(block)
-        if rows is None:
+    def parse(self, block: bytes, first_event: int, ahead: Ahead | None = None) -> tuple[ParsedBlock, int] | None:
+        """The block's contents and its number of events, or None: the exact path must take it. `ahead` saves scanning
+        if it is of this block."""
+        if not is_utf8(block):
             return None
+        if ahead is not None and len(block) == ahead.num_bytes and ahead.buffer.startswith(block):
+            rows = ahead.rows
+        else:
+            status, _, scanned = self._scan(block)
+            if status != scanner.DONE or scanned is None:
+                return None
+            rows = scanned
         result = build_block(self._relation, self._plans, rows, first_event, "JSON")
         if result.errors and self._config.array:
             return None
         return result, len(rows.event_starts)
 
-    def _scan(self, block: bytes) -> ScannedRows | None:
-        if not is_utf8(block):
-            return None
+    def look_ahead(self, buffer: bytes) -> Ahead | None:
+        """The events at the beginning of a buffer that are whole and well-formed, scanned; None if there are none.
+        Nothing is said about what follows them."""
+        _, num_bytes, rows = self._scan(buffer)
+        return None if rows is None or not num_bytes else Ahead(buffer, num_bytes, rows)
+
+    def _scan(self, block: bytes) -> tuple[int, int, ScannedRows | None]:
+        """What the scanner answers, where the last whole event ends, and the rows up to there; no rows if they would
+        take too much memory."""
         buffer = np.frombuffer(block, np.uint8)
         # Every event, and every row, begins with a bracket of its own.
         capacity = int(np.count_nonzero(buffer == 0x7B) + np.count_nonzero(buffer == 0x5B)) + 4
         shape = (len(self._plans), capacity)
         if scan_bytes(*shape) > MAX_SCAN_BYTES:
-            return None
+            return scanner.DECLINED, 0, None
         kinds = np.zeros(shape, np.uint8)
         starts, ends = np.empty(shape, np.int64), np.empty(shape, np.int64)
         operations = np.empty(capacity, np.int8)
@@ -74,7 +97,7 @@ class FastParser:
         places = [_address(array) for array in arrays]
         names = [_address(array) for array in self._names]
         table = np.array([*names, len(self._plans), *places[:3], capacity, _address(stack), *places[3:]], np.int64)
-        status, num_rows, num_events = scanner.scan(
+        status, num_rows, num_events, num_bytes = scanner.scan(
             _address(buffer),
             len(block),
             _MODES[self._config.update_format],
@@ -83,8 +106,6 @@ class FastParser:
             bool(self._relation.primary_key),
             _address(table),
         )
-        if status != scanner.DONE:
-            return None
         all_inserts = bool((operations[:num_rows] == 1).all())
         rows = ScannedRows(
             buffer,
@@ -96,7 +117,7 @@ class FastParser:
             event_starts[:num_events],
             event_ends[:num_events],
         )
-        return rows if all_inserts else _in_order_of_application(rows)
+        return status, num_bytes, rows if all_inserts else _in_order_of_application(rows)
 
 
 def _exact(sql_type: SqlType, config: JsonParserConfig) -> Callable[[Spans, int], Any]:

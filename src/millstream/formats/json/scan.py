@@ -450,11 +450,13 @@ def _payload(buffer: Any, i: Any, newlines: Any, stack: Any) -> Any:
 @kernel_for("int64, int64, int64, boolean, boolean, boolean, int64")
 def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, updates: Any, table: Any) -> Any:
     """Scan the text of `length` bytes at address `buffer`, which a zero byte follows; returns (DONE or DECLINED, rows,
-    events). `table`: the address of a table (TABLE_FIELDS). Its kinds must be zero; its arrays need room for three rows
-    more than there are brackets in the text."""
+    events, end): those events that are whole and well-formed, up to the first that is not, and where they end. `table`:
+    the address of a table (TABLE_FIELDS). Its kinds must be zero; its arrays need room for three rows more than there
+    are brackets in the text."""
     # Typed, as all arguments: numba compiles a function again for each literal.
     zero: Any = np.int64(0)
     i, row, event = zero, zero, zero
+    rows, finish = zero, zero
     newlines = not single_lines
     stack, operations = word_at(table, _STACK), word_at(table, _OPERATIONS)
     inside = False
@@ -463,16 +465,16 @@ def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, upd
             before = i
             i = _skip_blanks(buffer, i, True)
             if i >= length:
-                return DONE, row, event
+                return DONE, rows, event, finish
             if single_lines and before > 0:
                 line_ended = False
                 for k in range(before, i):
                     line_ended = line_ended or byte_at(buffer, k) == _LF
                 if not line_ended:
-                    return DECLINED, row, event
+                    return DECLINED, rows, event, finish
             if array:
                 if byte_at(buffer, i) != _OPEN_BRACKET:
-                    return DECLINED, row, event
+                    return DECLINED, rows, event, finish
                 i = _skip_blanks(buffer, i + 1, newlines)
                 if byte_at(buffer, i) == _CLOSE_BRACKET:
                     i += 1
@@ -491,12 +493,13 @@ def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, upd
                 i, row = _changes(buffer, i, mode == DEBEZIUM, newlines, updates, table, row)
                 i = end if i >= 0 else -1
         if i < 0:
-            return DECLINED, row, event
+            return DECLINED, rows, event, finish
         for r in range(first, row):
             put_word(word_at(table, _EVENTS), r, event)
         put_word(word_at(table, _EVENT_STARTS), event, start)
         put_word(word_at(table, _EVENT_ENDS), event, i)
         event += 1
+        rows, finish = row, i
         if inside:
             i = _skip_blanks(buffer, i, newlines)
             c = byte_at(buffer, i)
@@ -506,4 +509,4 @@ def scan(buffer: Any, length: Any, mode: Any, array: Any, single_lines: Any, upd
             elif c == _COMMA:
                 i = _skip_blanks(buffer, i + 1, newlines)
             else:
-                return DECLINED, row, event
+                return DECLINED, rows, event, finish

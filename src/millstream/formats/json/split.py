@@ -79,6 +79,11 @@ class ValueSplitter:
         self._state = _OUTSIDE
         self._tail = b""
 
+    @property
+    def scanned(self) -> int:
+        """How many bytes of the buffer, since its last boundary, have been looked at."""
+        return self._scanned
+
     def split(self, buffer: bytes) -> int:
         """The length of the longest prefix that consists of whole values."""
         start = self._scanned
