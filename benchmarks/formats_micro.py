@@ -101,6 +101,13 @@ def main(rows: int) -> None:
             assert parse_all(parser, data, chunk) == rows
             seconds = best_of(lambda parser=parser, data=data, chunk=chunk: parse_all(parser, data, chunk))
             report(f"parse {label}, {chunk >> 10} KiB chunks", rows, seconds, len(data))
+    documents = Relation("t", (RelationColumn("id", sql_type.BIGINT), RelationColumn("doc", sql_type.VARIANT)))
+    lines = [
+        b'{"id":%d,"doc":{"user":"u%d","tags":["a","b"],"at":{"x":%d.5,"y":2}}}\n' % (i, i, i) for i in range(rows)
+    ]
+    parser, data = build_parser("json", {"update_format": "raw"}, documents, "bench"), b"".join(lines)
+    seconds = best_of(lambda: parse_all(parser, data, CHUNK))
+    report("parse raw, VARIANT column", rows, seconds, len(data))
     block = insert_delete[: insert_delete.index(b"\n", len(insert_delete) // 10) + 1]
     exact = ExactParser(RELATION, parser_config({}, "bench"))
     seconds = best_of(lambda: exact.parse(block, 1))
