@@ -17,7 +17,7 @@ import pyarrow as pa
 from millstream.formats import Parser, build_encoder, build_parser
 from millstream.formats.json.config import parser_config
 from millstream.formats.json.exact import ExactParser
-from millstream.types import Relation, RelationColumn, arrow_type, sql_type
+from millstream.types import Field, Relation, RelationColumn, arrow_type, sql_type
 from millstream.zset.delta import Delta
 
 CHUNK = 1 << 20
@@ -108,6 +108,12 @@ def main(rows: int) -> None:
     parser, data = build_parser("json", {"update_format": "raw"}, documents, "bench"), b"".join(lines)
     seconds = best_of(lambda: parse_all(parser, data, CHUNK))
     report("parse raw, VARIANT column", rows, seconds, len(data))
+    where = sql_type.struct((Field("x", sql_type.DOUBLE), Field("y", sql_type.INTEGER)))
+    fields = (Field("user", sql_type.VARCHAR), Field("tags", sql_type.array(sql_type.VARCHAR)), Field("at", where))
+    nested = Relation("t", (RelationColumn("id", sql_type.BIGINT), RelationColumn("doc", sql_type.struct(fields))))
+    parser = build_parser("json", {"update_format": "raw"}, nested, "bench")
+    seconds = best_of(lambda: parse_all(parser, data, CHUNK))
+    report("parse raw, ROW column with an ARRAY", rows, seconds, len(data))
     block = insert_delete[: insert_delete.index(b"\n", len(insert_delete) // 10) + 1]
     exact = ExactParser(RELATION, parser_config({}, "bench"))
     seconds = best_of(lambda: exact.parse(block, 1))

@@ -28,6 +28,15 @@ COLUMN_TYPES = (
     sql_type.map_of(sql_type.VARCHAR, sql_type.INTEGER),
     sql_type.struct((Field("x", sql_type.INTEGER), Field("y", sql_type.VARCHAR.with_nullable(False)))),
 )
+NESTED_TYPES = (
+    sql_type.array(sql_type.VARCHAR),
+    sql_type.array(sql_type.array(sql_type.DOUBLE.with_nullable(False))),
+    sql_type.array(sql_type.struct((Field("a", sql_type.decimal(10, 2)), Field("b", sql_type.array(sql_type.BIGINT))))),
+    sql_type.struct((Field("a", sql_type.VARIANT.with_nullable(False)), Field("B", sql_type.VARIANT, True))),
+    sql_type.map_of(sql_type.VARCHAR, sql_type.array(sql_type.map_of(sql_type.VARCHAR, sql_type.DATE))),
+    sql_type.map_of(sql_type.INTEGER, sql_type.VARIANT),
+    sql_type.array(sql_type.VARBINARY),
+)
 
 _NUMBERS = (
     "0", "-0", "1", "-1", "127", "128", "-128", "-129", "255", "256", "32768", "2147483647", "2147483648",
@@ -55,7 +64,12 @@ _STRINGS = (
 JSON_TEXTS = (
     "null", "true", "false", *_NUMBERS, *(f'"{text}"' for text in _STRINGS), "[]", "[1,2,255]", "[256]", "[1,null]",
     '["a"]', "[1.5]", "{}", '{"a":1}', '{"x":1,"y":"q"}', '{"X":1,"y":null}', '{"b":2,"a":null}',
-    '{"b":1.50,"a":[{"z":1,"y":"\\u0041"}]}',
+    '{"b":1.50,"a":[{"z":1,"y":"\\u0041"}]}', "[ ]", "{ }", '[ 1 , 2 ]', '["a","b\\n",null,"é"]', "[[],[1.5,2],null]",
+    "[[1,null]]", "[[[1]]]", '[{"a":1,"b":[1,2]},{"b":null},{},null]', '[{"a":1.005}]', '[{"a":"x"}]',
+    "[[1,[2]]]", '{"a":null}', '{"a":1,"b":2,"B":3}', '{"a":1,"a":2}', '{"A":1,"a":2}', '{"\\u0061":1}',
+    '{"b":[],"a":[{"d":"2024-01-02"}]}', '{"":1}', '{"a":{"x":[1,{"y":2}]}}', "[[[[[[1]]]]]]", '{"x":"1","y":"q"}',
+    '{"z":[{"b":"2024-01-02","a":"1969-12-31"}],"é":[],"a":null}', '{"z":[{"b":"2024-13-02"}]}', '{"2":1,"10":2.50}',
+    '{"a":1,"b":2,"a":3}', '[1,"q"]', "[1,2,3]",
 )  # fmt: skip
 CSV_TEXTS = (
     "", "a", "null", "NULL", "true", "false", '"a"', '"a""b"', '"a"b', '""', "0x1F", "0xZZ", "12", "-12", "+5",

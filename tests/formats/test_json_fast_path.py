@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -12,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.formats import build_parser
+from millstream.formats.columns.spans import Spans
 from millstream.formats.json.config import parser_config
 from millstream.formats.json.exact import ExactParser
 from millstream.formats.json.fast import FastParser
 from millstream.formats.json.flavors import FLAVORS
-from millstream.types import Relation, RelationColumn, SqlType, sql_type
+from millstream.types import Field, Relation, RelationColumn, SqlType, sql_type
 
 from .helpers import rows, same_block
-from .samples import COLUMN_TYPES, JSON_TEXTS
+from .samples import COLUMN_TYPES, JSON_TEXTS, NESTED_TYPES
 
 KEY = RelationColumn("k", sql_type.INTEGER.with_nullable(False))
 
@@ -36,7 +38,7 @@ def compare(relation: Relation, config: dict[str, object], block: bytes) -> bool
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
-@pytest.mark.parametrize("column_type", COLUMN_TYPES, ids=str)
+@pytest.mark.parametrize("column_type", [*COLUMN_TYPES, *NESTED_TYPES], ids=str)
 def test_every_text_in_every_type(flavor: str, column_type: SqlType) -> None:
     for nullable in (True, False):
         relation = Relation("t", (KEY, RelationColumn("x", column_type.with_nullable(nullable))))
@@ -119,6 +121,26 @@ def test_random_streams(update_format: str, lines: str, array: bool, primary_key
 def test_the_fast_path_takes_blocks_with_bad_values() -> None:
     relation = Relation("t", COLUMNS)
     assert compare(relation, {"update_format": "raw"}, b'{"id":1}\n{"id":"x"}\n{"id":99999999999}\n')
+
+
+def test_nested_values_are_not_taken_one_by_one() -> None:
+    def refused(spans: Spans, row: int) -> None:
+        raise AssertionError("the exact converter was asked")
+
+    inner = sql_type.struct((Field("n", sql_type.INTEGER), Field("s", sql_type.array(sql_type.VARCHAR))))
+    variants = sql_type.array(sql_type.VARIANT)
+    types = (sql_type.array(inner), sql_type.map_of(sql_type.VARCHAR, inner), sql_type.VARIANT, variants)
+    relation = Relation("t", tuple(RelationColumn(f"c{i}", one) for i, one in enumerate(types)))
+    parser = FastParser(relation, parser_config({"update_format": "raw"}, "t.c"))
+    parser._plans = [replace(plan, exact=refused) for plan in parser._plans]
+    value = '{"n": 5, "s": ["a", "\\u00e9\\n", null]}'
+    columns = {"c0": f"[{value}, null, {{}}]", "c1": f'{{"z": {value}, "a": null}}', "c2": '{"b": [1.5], "a": "é"}'}
+    line = "{" + ", ".join(f'"{name}": {text}' for name, text in columns.items()) + ', "c3": [1, {}]}'
+    block = "\n".join([line] * 3).encode()
+    found = parser.parse(block, 1)
+    assert found is not None
+    same_block(found[0], ExactParser(relation, parser_config({"update_format": "raw"}, "t.c")).parse(block, 1).block)
+    assert len(rows(found[0])) == 3
 
 
 @pytest.mark.parametrize("cut", range(60))

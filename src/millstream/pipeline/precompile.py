@@ -41,6 +41,7 @@ COMMON = (
 ALL = (
     "millstream.formats.json.scan",
     *COMMON,
+    "millstream.formats.json.inside",
     "millstream.formats.json.split",
     "millstream.formats.columns.kernels",
     "millstream.formats.csv.scan",

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from millstream.expressions.json_texts import rewrite
 from millstream.formats.columns import kernels
 from millstream.formats.columns.kernels import LONG_FLOAT, NOTHING, UNSURE, VALUE
+from millstream.formats.columns.nested import build_nested
 from millstream.formats.columns.spans import ABSENT, ESCAPED, IGNORED, NULL, OBJECT, OPAQUE, STRING, Positions, Spans
 from millstream.formats.json.flavors import Flavor, TimeForm, TimestampForm
 from millstream.formats.rows import RecordError, missing_error, null_error, value_error
@@ -126,6 +127,8 @@ def _fast(sql_type: SqlType, syntax: Syntax, spans: Spans) -> tuple[pa.Array, St
         if kind is Kind.DATE:
             counts = counts.astype(np.int32)
         return _array(target, count, counts, status), status
+    if kind in (Kind.ARRAY, Kind.MAP, Kind.STRUCT) and not syntax.strings:
+        return build_nested(sql_type, spans, lambda inner, inside: _fast(inner, syntax, inside))
     nothing = (spans.kinds <= NULL) | (spans.kinds == IGNORED)
     status[:] = np.where(nothing, NOTHING, UNSURE)
     if kind is Kind.VARIANT and not syntax.strings and not flavor.variant_as_string:

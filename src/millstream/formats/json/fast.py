@@ -6,7 +6,6 @@ throughout and for array mode with a bad value in it, where whole arrays are at 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from millstream.formats.columns.convert import ColumnPlan, Syntax
 from millstream.formats.columns.spans import ESCAPED, MAX_SCAN_BYTES, STRING, ScannedRows, Spans, scan_bytes
 from millstream.formats.json import scan as scanner
 from millstream.formats.json.config import JsonParserConfig, UpdateFormat
+from millstream.formats.json.names import name_tables
 from millstream.formats.json.values import nullable_converter
 from millstream.formats.rows import absent_value
 from millstream.formats.utf8 import is_utf8
@@ -31,7 +31,6 @@ _MODES = {
     UpdateFormat.INSERT_DELETE: scanner.INSERT_DELETE,
     UpdateFormat.DEBEZIUM: scanner.DEBEZIUM,
 }
-_NEEDS_ESCAPES = re.compile(r'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class FastParser:
     def __init__(self, relation: Relation, config: JsonParserConfig) -> None:
         self._relation = relation
         self._config = config
-        self._names = _name_tables(relation)
+        self._names = name_tables(relation.columns)
         syntax = Syntax(strings=False, flavor=config.flavor)
         self._plans = [
             ColumnPlan(column, syntax, _exact(column.type, config), absent_value(relation, c))
@@ -160,17 +159,3 @@ def _in_order_of_application(rows: ScannedRows) -> ScannedRows:
 
 def _address(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
-
-
-def _name_tables(relation: Relation) -> tuple[Any, Any, Any, Any]:
-    """Column names for the scanner: as they are, and in lower case (nothing for quoted names). A name that JSON only
-    writes with escapes becomes a byte that no text has: the exact path takes blocks with escaped keys."""
-    exact = [b"\xff" if _NEEDS_ESCAPES.search(column.name) else column.name.encode() for column in relation.columns]
-    folded = [b"" if column.case_sensitive else column.name.lower().encode() for column in relation.columns]
-    return (*_packed(exact), *_packed(folded))
-
-
-def _packed(names: list[bytes]) -> tuple[Any, Any]:
-    offsets = np.zeros(len(names) + 1, np.int64)
-    np.cumsum([len(name) for name in names], out=offsets[1:])
-    return np.frombuffer(b"".join(names) + b"\0", np.uint8), offsets
