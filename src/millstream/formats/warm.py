@@ -6,7 +6,7 @@ from millstream.formats.csv.config import CsvParserConfig
 from millstream.formats.csv.parser import CsvParser
 from millstream.formats.json.config import parser_config
 from millstream.formats.json.parser import SMALL_BLOCK_BYTES, JsonParser
-from millstream.types import Relation, RelationColumn, SqlType, sql_type
+from millstream.types import Field, Relation, RelationColumn, SqlType, sql_type
 
 _TYPES: tuple[SqlType, ...] = (
     sql_type.BOOLEAN,
@@ -18,6 +18,8 @@ _TYPES: tuple[SqlType, ...] = (
     sql_type.TIME,
     sql_type.TIMESTAMP,
     sql_type.UUID,
+    sql_type.array(sql_type.BIGINT),
+    sql_type.struct((Field("x", sql_type.BIGINT),)),
 )
 
 
