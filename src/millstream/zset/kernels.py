@@ -19,7 +19,7 @@ from millstream.zset.words import load64
 BLOCK_BITS = 11
 # So few entries are sorted without buckets.
 SMALL_COUNT = 16
-# Buckets of more entries are sorted by merging.
+# Buckets of more entries are not sorted by insertion.
 INSERTION_LIMIT = 24
 
 
@@ -70,7 +70,7 @@ def insertion_sort(entries: Any, low: Any, high: Any) -> None:
 
 @kernel
 def merge_sort(entries: Any, low: Any, high: Any) -> None:
-    """Sorts entries[low:high] by (key hash, row hash) in place. O(n log n): for buckets that one key fills."""
+    """Sorts entries[low:high] by (key hash, row hash) in place. O(n log n), whatever the hashes are."""
     count = high - low
     source = np.empty((count, 3), np.uint64)
     target = np.empty((count, 3), np.uint64)
@@ -109,13 +109,56 @@ def merge_sort(entries: Any, low: Any, high: Any) -> None:
 
 
 @kernel
+def sort_rows_of_key(entries: Any, low: Any, high: Any) -> None:
+    """Sorts entries[low:high], which have one key hash, by row hash in place. Row hashes are uniform, so they are
+    scattered as keys are. O(n) for distinct rows."""
+    count = high - low
+    bits = directory_bits(count)
+    shift = np.uint64(64 - bits)
+    ends = np.zeros((1 << bits) + 1, np.int64)
+    for i in range(low, high):
+        ends[np.int64(entries[i, 1] >> shift) + 1] += 1
+    for b in range(1, len(ends)):
+        ends[b] += ends[b - 1]
+    rest = np.empty((count, 2), np.uint64)
+    for i in range(low, high):
+        top = np.int64(entries[i, 1] >> shift)
+        p = ends[top]
+        ends[top] = p + 1
+        rest[p, 0] = entries[i, 1]
+        rest[p, 1] = entries[i, 2]
+    for i in range(count):
+        entries[low + i, 1] = rest[i, 0]
+        entries[low + i, 2] = rest[i, 1]
+    start = low
+    for b in range(len(ends) - 1):
+        end = low + ends[b]
+        if end - start > INSERTION_LIMIT:
+            merge_sort(entries, start, end)
+        elif end - start > 1:
+            insertion_sort(entries, start, end)
+        start = end
+
+
+@kernel
+def sort_large_bucket(entries: Any, low: Any, high: Any) -> None:
+    """Sorts entries[low:high] in place. Such a bucket nearly always has one key with many rows."""
+    key = entries[low, 0]
+    for i in range(low + 1, high):
+        if entries[i, 0] != key:
+            merge_sort(entries, low, high)
+            return
+    sort_rows_of_key(entries, low, high)
+
+
+@kernel
 def sort_buckets(entries: Any, ends: Any) -> None:
     """Sorts each of the buckets, which end at ends[:-1], in place."""
     low = np.int64(0)  # typed: numba would compile the sorts again for a literal
     for b in range(len(ends) - 1):
         high = ends[b]
         if high - low > INSERTION_LIMIT:
-            merge_sort(entries, low, high)
+            sort_large_bucket(entries, low, high)
         elif high - low > 1:
             insertion_sort(entries, low, high)
         low = high
@@ -127,8 +170,8 @@ def sort_entries(keys: Any, rows: Any, weights: Any) -> Any:
 
     Returns the position of one original entry for each that remains, its key hash, row hash and total weight, and
     whether all of these weights are 1. The hashes are uniform, so one scatter on their top bits leaves one or two
-    entries a bucket; what remains to sort in a bucket is sorted by insertion, or, where few keys have many rows, by
-    merging. O(n) for distinct keys.
+    entries a bucket, which are sorted by insertion; where a key has many rows, these are scattered in turn by their
+    own hash. O(n).
     """
     count = len(keys)
     entries = np.empty((count, 3), np.uint64)
