@@ -54,7 +54,7 @@ $(RIVALS)/.ready: benchmarks/rivals.lock
 bench: $(READY) $(RIVALS)/.ready ## run a quick selection of the benchmarks and rewrite docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
-bench-full: $(READY) $(RIVALS)/.ready ## run all benchmarks, for an hour and a half
+bench-full: $(READY) $(RIVALS)/.ready ## run all benchmarks, for two hours
 	@$(BIN)/python -m benchmarks --full
 
 clean: ## remove the environment and caches

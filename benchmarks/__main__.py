@@ -30,7 +30,7 @@ def main() -> int:
     """Run what was asked for; with `--case` run one case in this process and print its measurements as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--case", choices=CASES, help="run one case once, in this process, and print JSON")
-    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: an hour and a half")
+    parser.add_argument("--full", action="store_true", help="all queries, sizes and step sizes: two hours")
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="another file for the JSON; then no page is written"
     )
