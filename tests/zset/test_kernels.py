@@ -171,8 +171,8 @@ def test_group_table_agrees_with_a_dict_through_growth_and_release() -> None:
     random = np.random.default_rng(5)
     table, model = GroupTable(), reference.GroupTable()
     for _ in range(60):
-        # The top bits of h1 choose the cell: few distinct ones make long chains that wrap around.
-        h1 = random.integers(0, 5, 40).astype(np.uint64) + np.uint64((1 << 64) - 4)
+        # The upper half of h1 chooses the cell: few distinct ones make long chains that wrap around.
+        h1 = random.integers(0, 5, 40).astype(np.uint64) * np.uint64(1 << 32) - np.uint64(4 << 32)
         h2 = random.integers(0, 60, 40).astype(np.uint64)
         assert table.slots(h1, h2).tolist() == model.slots(h1, h2)
         victims = random.permutation(sorted(model.known.values()))[: random.integers(0, 30)]
@@ -193,6 +193,13 @@ def test_group_table_agrees_with_a_dict_over_large_batches() -> None:
         h2 = h1 ^ np.uint64(7)
         assert table.slots(h1, h2).tolist() == model.slots(h1, h2)
         assert table.num_groups == len(model.known)
+    # As they come out of a run; and as they come out of another table.
+    ascending = np.sort(random.integers(0, 1 << 63, 300_000).astype(np.uint64) * np.uint64(2))
+    assert table.slots(ascending, ascending).tolist() == model.slots(ascending, ascending)
+    slots, h1, h2 = table.in_use()
+    assert dict(zip(zip(h1.tolist(), h2.tolist(), strict=True), slots.tolist(), strict=True)) == model.known
+    other = GroupTable()
+    assert other.slots(h1, h2).tolist() == list(range(table.num_groups))
     assert table.nbytes < 48 * table.num_groups
 
 

@@ -4,10 +4,11 @@ A trace keeps every row; a sum per group needs one number. Such state lives in p
 which element of them belongs to which group. Groups are identified by a pair of independent 64-bit hashes.
 
 It is an open-addressing hash table with linear probing, at most two thirds full. A cell is one word: the upper half of
-the first hash, and slot + 1 below it, so an empty cell is 0. The top bits of the hash are the place of the cell, so
-cells are about in the order of hashes, and growing reads them from first to last and writes them in that order. The
-pairs themselves are held per slot, and decide. Both are asked for some look-ups ahead of their turn. Releasing moves
-the following cells back, so there are no tombstones. It is mutable and belongs to one thread.
+the first hash, and slot + 1 below it, so an empty cell is 0. The lowest of these bits of the hash say where the cell
+is: growing reads cells from first to last and writes them to two places that ascend as well, and pairs may come in the
+order of their hashes, as they do out of runs, without crowding a part of a table that has yet to grow. The pairs
+themselves are held per slot, and decide. Both are asked for some look-ups ahead of their turn. Releasing moves the
+following cells back, so there are no tombstones. It is mutable and belongs to one thread.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ROOM = 1 << 16
 _LEAST_ROOM = 8
 # A cell holds a slot in its lower half, so there are fewer slots than this.
 _MAX_CAPACITY = 1 << 31
-_LOW = np.uint64(0xFFFFFFFF)
+_LOW, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 _HIGH = np.uint64(0xFFFFFFFF00000000)
 # How many look-ups ahead of the present one cells are asked for, and then pairs.
 _CELLS_AHEAD, _PAIRS_AHEAD = 16, 8
@@ -128,21 +129,16 @@ def _capacity(num_cells: int) -> int:
 
 
 @kernel
-def place_shift(cells: Any) -> Any:
-    """How far a hash, or a cell, is shifted to give the place where its group is looked for first."""
-    shift = 64
-    size = len(cells)
-    while size > 1:
-        size >>= 1
-        shift -= 1
-    return np.uint64(shift)
+def home_of(cells: Any, word: Any) -> Any:
+    """Where the group of a first hash, or of a cell, is looked for first."""
+    return np.int64(word >> _S32) & (len(cells) - 1)
 
 
 @kernel
-def locate(cells: Any, pairs: Any, shift: Any, a: Any, b: Any) -> Any:
+def locate(cells: Any, pairs: Any, a: Any, b: Any) -> Any:
     """The cell that holds the pair (a, b), or the empty one where it would go."""
     mask = len(cells) - 1
-    cell = np.int64(a >> shift)
+    cell = home_of(cells, a)
     while cells[cell] != ZERO:
         if (cells[cell] ^ a) & _HIGH == ZERO:
             slot = np.int64(cells[cell] & _LOW) - 1
@@ -153,12 +149,12 @@ def locate(cells: Any, pairs: Any, shift: Any, a: Any, b: Any) -> Any:
 
 
 @kernel
-def ask_for(cells: Any, pairs: Any, shift: Any, hashes: Any, i: Any) -> None:
+def ask_for(cells: Any, pairs: Any, hashes: Any, i: Any) -> None:
     """Starts to bring near what later look-ups will read."""
     if i + _CELLS_AHEAD < len(hashes):
-        prefetch(np.int64(cells.ctypes.data), np.int64(hashes[i + _CELLS_AHEAD] >> shift) * 8)
+        prefetch(np.int64(cells.ctypes.data), home_of(cells, hashes[i + _CELLS_AHEAD]) * 8)
     if i + _PAIRS_AHEAD < len(hashes):
-        slot = np.int64(cells[np.int64(hashes[i + _PAIRS_AHEAD] >> shift)] & _LOW) - 1
+        slot = np.int64(cells[home_of(cells, hashes[i + _PAIRS_AHEAD])] & _LOW) - 1
         prefetch(np.int64(pairs.ctypes.data), slot * 16)
 
 
@@ -166,10 +162,9 @@ def ask_for(cells: Any, pairs: Any, shift: Any, hashes: Any, i: Any) -> None:
 def insert_slots(cells: Any, pairs: Any, counts: Any, h1: Any, h2: Any) -> Any:
     """Slots of pairs, assigned where missing; there must be space for all pairs."""
     slots = np.empty(len(h1), np.int64)
-    shift = place_shift(cells)
     for i in range(len(h1)):
-        ask_for(cells, pairs, shift, h1, i)
-        cell = locate(cells, pairs, shift, h1[i], h2[i])
+        ask_for(cells, pairs, h1, i)
+        cell = locate(cells, pairs, h1[i], h2[i])
         if cells[cell] == ZERO:
             if counts[1] > 0:
                 counts[1] -= 1
@@ -189,10 +184,9 @@ def insert_slots(cells: Any, pairs: Any, counts: Any, h1: Any, h2: Any) -> Any:
 def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
     """Slots of pairs, -1 where missing."""
     slots = np.empty(len(h1), np.int64)
-    shift = place_shift(cells)
     for i in range(len(h1)):
-        ask_for(cells, pairs, shift, h1, i)
-        slots[i] = np.int64(cells[locate(cells, pairs, shift, h1[i], h2[i])] & _LOW) - 1
+        ask_for(cells, pairs, h1, i)
+        slots[i] = np.int64(cells[locate(cells, pairs, h1[i], h2[i])] & _LOW) - 1
     return slots
 
 
@@ -200,10 +194,9 @@ def find_slots(cells: Any, pairs: Any, h1: Any, h2: Any) -> Any:
 def release_slots(cells: Any, pairs: Any, counts: Any, slots: Any) -> None:
     """Empties the slots' cells; deletion of Knuth, The Art of Computer Programming 3, 6.4, algorithm R."""
     mask = len(cells) - 1
-    shift = place_shift(cells)
     for i in range(len(slots)):
         slot = slots[i]
-        hole = locate(cells, pairs, shift, pairs[slot, 0], pairs[slot, 1])
+        hole = locate(cells, pairs, pairs[slot, 0], pairs[slot, 1])
         pairs[slot, 0] = np.uint64(counts[2])
         counts[2] = slot
         counts[1] += 1
@@ -212,7 +205,7 @@ def release_slots(cells: Any, pairs: Any, counts: Any, slots: Any) -> None:
             cell = (cell + 1) & mask
             if cells[cell] == ZERO:
                 break
-            home = np.int64(cells[cell] >> shift)
+            home = home_of(cells, cells[cell])
             # The entry may move back to the hole unless its home lies cyclically in (hole, cell].
             if ((cell - home) & mask) >= ((cell - hole) & mask):
                 cells[hole] = cells[cell]
@@ -224,10 +217,9 @@ def release_slots(cells: Any, pairs: Any, counts: Any, slots: Any) -> None:
 def move_cells(old: Any, new: Any) -> None:
     """Enters all cells of a smaller table into a larger one's, which are empty."""
     mask = len(new) - 1
-    shift = place_shift(new)
     for i in range(len(old)):
         if old[i] != ZERO:
-            cell = np.int64(old[i] >> shift)
+            cell = home_of(new, old[i])
             while new[cell] != ZERO:
                 cell = (cell + 1) & mask
             new[cell] = old[i]

@@ -49,5 +49,5 @@ def warm_up() -> None:
     slots = groups.slots(np.repeat(h1, 40), np.repeat(h2, 40))
     groups.find(h1, h2)
     groups.release(np.unique(slots))
-    many = np.arange(1, 1000, dtype=np.uint64)
+    many = np.arange(1, 1000, dtype=np.uint64) << np.uint64(32)
     groups.slots(many, many)  # the table grows
