@@ -109,9 +109,13 @@ def merge_sort(entries: Any, low: Any, high: Any) -> None:
 
 
 @kernel
-def sort_rows_of_key(entries: Any, low: Any, high: Any) -> None:
-    """Sorts entries[low:high], which have one key hash, by row hash in place. Row hashes are uniform, so they are
-    scattered as keys are. O(n) for distinct rows."""
+def sort_large_bucket(entries: Any, low: Any, high: Any) -> None:
+    """Sorts entries[low:high] in place. Such a bucket nearly always has one key with many rows: row hashes are uniform,
+    so the rows are scattered as keys are. O(n) for distinct rows of one key."""
+    for i in range(low + 1, high):
+        if entries[i, 0] != entries[low, 0]:
+            merge_sort(entries, low, high)
+            return
     count = high - low
     bits = directory_bits(count)
     shift = np.uint64(64 - bits)
@@ -138,17 +142,6 @@ def sort_rows_of_key(entries: Any, low: Any, high: Any) -> None:
         elif end - start > 1:
             insertion_sort(entries, start, end)
         start = end
-
-
-@kernel
-def sort_large_bucket(entries: Any, low: Any, high: Any) -> None:
-    """Sorts entries[low:high] in place. Such a bucket nearly always has one key with many rows."""
-    key = entries[low, 0]
-    for i in range(low + 1, high):
-        if entries[i, 0] != key:
-            merge_sort(entries, low, high)
-            return
-    sort_rows_of_key(entries, low, high)
 
 
 @kernel

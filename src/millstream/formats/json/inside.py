@@ -21,7 +21,6 @@ from millstream.zset.compiled import kernel_for
 Mask = npt.NDArray[np.bool_]
 
 _COMMA = 0x2C
-_NEWLINES = True
 
 
 class Items(NamedTuple):
@@ -46,7 +45,7 @@ def items_of(spans: Spans, wanted: Mask, are_objects: bool) -> Items:
     stack = np.empty(MAX_DEPTH, np.int64)
     keys = (key_kinds, key_starts, key_ends)
     address, space = _address(spans.buffer), _address(stack)
-    _items(address, spans.starts, wanted, are_objects, space, offsets, kinds, starts, ends, *keys)
+    _items(address, spans.starts, wanted, are_objects, True, space, offsets, kinds, starts, ends, *keys)
     used = int(offsets[-1])
     key_used = used if are_objects else 0
     return Items(
@@ -68,7 +67,7 @@ def fields_of(sql_type: SqlType, spans: Spans, wanted: Mask) -> tuple[list[Spans
         [*(_address(part) for part in names), shape[0], *places, shape[1], _address(stack), 0, 0, 0, 0], np.int64
     )
     done = np.zeros(shape[1], np.bool_)
-    _fields(_address(spans.buffer), spans.starts, wanted, _address(table), done)
+    _fields(_address(spans.buffer), spans.starts, wanted, True, _address(table), done)
     kinds[:, ~done] = NULL
     kinds[kinds == ABSENT] = NULL
     return [Spans(spans.buffer, kinds[f], starts[f], ends[f]) for f in range(shape[0])], done
@@ -84,14 +83,15 @@ def _address(array: npt.NDArray[Any]) -> int:
 
 
 @kernel_for(
-    "int64, int64[::1], boolean[::1], boolean, int64, int64[::1], uint8[::1], int64[::1], int64[::1], uint8[::1], "
-    "int64[::1], int64[::1]"
+    "int64, int64[::1], boolean[::1], boolean, boolean, int64, int64[::1], uint8[::1], int64[::1], int64[::1], "
+    "uint8[::1], int64[::1], int64[::1]"
 )
 def _items(
     buffer: Any,
     spans: Any,
     wanted: Any,
     are_objects: Any,
+    newlines: Any,
     stack: Any,
     offsets: Any,
     kinds: Any,
@@ -101,37 +101,38 @@ def _items(
     key_starts: Any,
     key_ends: Any,
 ) -> None:
-    """See `items_of`: `spans` are where the spans begin."""
+    """See `items_of`: `spans` are where the spans begin. `newlines` is true, and an argument because numba compiles the
+    functions of the scanner again for a literal."""
     count = np.int64(0)
     for row in range(len(spans)):
         offsets[row] = count
         if not wanted[row]:
             continue
         closing = byte_at(buffer, spans[row]) + 2
-        i = _skip_blanks(buffer, spans[row] + 1, _NEWLINES)
+        i = _skip_blanks(buffer, spans[row] + 1, newlines)
         while byte_at(buffer, i) != closing:
             if are_objects:
                 end, escaped = _string_end(buffer, i + 1)
                 key_kinds[count] = ESCAPED if escaped else STRING
                 key_starts[count] = i + 1
                 key_ends[count] = end
-                i = _skip_blanks(buffer, end + 1, _NEWLINES)
-                i = _skip_blanks(buffer, i + 1, _NEWLINES)
-            end, kind = _value(buffer, i, _NEWLINES, stack)
+                i = _skip_blanks(buffer, end + 1, newlines)
+                i = _skip_blanks(buffer, i + 1, newlines)
+            end, kind = _value(buffer, i, newlines, stack)
             inside = 1 if kind in (STRING, ESCAPED) else 0
             kinds[count] = kind
             starts[count] = i + inside
             ends[count] = end - inside
             count += 1
-            i = _skip_blanks(buffer, end, _NEWLINES)
+            i = _skip_blanks(buffer, end, newlines)
             if byte_at(buffer, i) == _COMMA:
-                i = _skip_blanks(buffer, i + 1, _NEWLINES)
+                i = _skip_blanks(buffer, i + 1, newlines)
     offsets[len(spans)] = count
 
 
-@kernel_for("int64, int64[::1], boolean[::1], int64, boolean[::1]")
-def _fields(buffer: Any, spans: Any, wanted: Any, table: Any, done: Any) -> None:
+@kernel_for("int64, int64[::1], boolean[::1], boolean, int64, boolean[::1]")
+def _fields(buffer: Any, spans: Any, wanted: Any, newlines: Any, table: Any, done: Any) -> None:
     """See `fields_of`: `table` is that of the scanner."""
     for row in range(len(spans)):
         if wanted[row]:
-            done[row] = _row(buffer, spans[row], _NEWLINES, table, row) >= 0
+            done[row] = _row(buffer, spans[row], newlines, table, row) >= 0
