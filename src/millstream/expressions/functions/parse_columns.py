@@ -225,12 +225,10 @@ def _lower(byte: Any) -> Any:
 @kernel
 def _starts_with(data: Any, at: Any, end: Any, name: Any, length: Any) -> Any:
     """Whether the lower-case `name` is at `at`, in letters of any case."""
-    if at + length > end:
-        return False
-    for i in range(length):  # noqa: SIM110 - all() of a generator is no kernel
-        if _lower(data[at + i]) != name[i]:
-            return False
-    return True
+    i = 0
+    while i < length and at + i < end and _lower(data[at + i]) == name[i]:
+        i += 1
+    return i == length
 
 
 @kernel

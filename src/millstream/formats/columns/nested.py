@@ -20,7 +20,7 @@ from millstream.types import Kind, SqlType, arrow_type
 Status = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Build = Callable[[SqlType, Spans], tuple[pa.Array, Status]]
-_MOST_ENTRIES = 2**31 - 1
+_Column = Callable[[pa.Buffer | None], pa.Array]
 
 
 def build_nested(sql_type: SqlType, spans: Spans, build: Build) -> tuple[pa.Array, Status]:
@@ -36,9 +36,6 @@ def build_nested(sql_type: SqlType, spans: Spans, build: Build) -> tuple[pa.Arra
     status[sure] = VALUE
     valid = None if sure.all() else pa.py_buffer(np.packbits(sure, bitorder="little"))
     return column(valid), status
-
-
-_Column = Callable[[pa.Buffer | None], pa.Array]
 
 
 def _child(sql_type: SqlType, spans: Spans, build: Build) -> tuple[pa.Array, Mask]:
@@ -78,13 +75,9 @@ def _rows(sql_type: SqlType, spans: Spans, build: Build) -> tuple[_Column, Mask]
 def _maps(sql_type: SqlType, spans: Spans, build: Build) -> tuple[_Column, Mask]:
     assert sql_type.key is not None
     assert sql_type.value is not None
-    wanted = spans.kinds == OBJECT
-    if not sql_type.key.is_string:
-        wanted = np.zeros(len(wanted), np.bool_)
+    # Keys of other types are JSON in JSON: a matter for the exact converter.
+    wanted = (spans.kinds == OBJECT) & sql_type.key.is_string
     offsets, names, values = items_of(spans, wanted, True)
-    if offsets[-1] > _MOST_ENTRIES:
-        wanted = np.zeros(len(wanted), np.bool_)
-        offsets, names, values = items_of(spans, wanted, True)
     keys, uncertain = _child(sql_type.key, names, build)
     child, more = _child(sql_type.value, values, build)
     uncertain |= more
